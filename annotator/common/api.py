@@ -1,0 +1,35 @@
+"""How the API says that something is wrong: RFC 9457 problem documents, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from annotator.common.errors import AnnotatorError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Every error of an API view as a problem document; unexpected ones stay exceptions (logged, 500)."""
+    if isinstance(error, AnnotatorError):
+        return Response(error.problem(), status=error.status, content_type=CONTENT_TYPE)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        code, title = "invalid", "Some fields are not valid."
+        extra = {"errors": response.data}
+    else:
+        known = {Http404: "not_found", PermissionDenied: "forbidden"}
+        code = known.get(type(error)) or getattr(error, "default_code", "error")
+        title = str(response.data.get("detail", error)) if isinstance(response.data, dict) else str(error)
+        extra = {}
+    response.data = {"type": f"urn:annotator:{code}", "title": title, "status": response.status_code, "code": code, **extra}
+    response.content_type = CONTENT_TYPE
+    return response
