@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,13 +45,19 @@ class Setting:
     choices: tuple[str, ...] = ()
 
 
-class RedisUrls(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class RedisUrls:
+    """One Redis address in the form that each of its users takes."""
+
     broker: str
     channels: str
     cache: str
 
 
-class EmbeddedUrls(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedUrls:
+    """Addresses of the own servers."""
+
     database: str
     redis: str
 
@@ -194,6 +200,18 @@ DECLARED: tuple[Setting, ...] = (
         help="Least severe message that is logged.",
     ),
     Setting(
+        name="ANNOTATOR_PASSWORD_HASHERS",
+        kind=Kind.LIST,
+        default="django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        help="Django's password hashers, the first one for new passwords.",
+    ),
+    Setting(
+        name="ANNOTATOR_TESTING",
+        kind=Kind.BOOLEAN,
+        default="off",
+        help="The test suite runs: static files are served from their sources. Never elsewhere.",
+    ),
+    Setting(
         name="ANNOTATOR_PROCESS",
         kind=Kind.TEXT,
         default="command",
@@ -247,7 +265,7 @@ def boolean(name: str) -> bool:
     raise SettingError(f"{name}={value!r} is neither on nor off: write 1 or 0, on or off, true or false.")
 
 
-def items(name: str) -> list[str]:
+def listing(name: str) -> list[str]:
     """Values of a comma-separated list, without empty ones."""
     return [part.strip() for part in _raw(name, Kind.LIST).split(",") if part.strip()]
 
@@ -263,7 +281,7 @@ READERS = {
     Kind.INTEGER: integer,
     Kind.NUMBER: number,
     Kind.BOOLEAN: boolean,
-    Kind.LIST: items,
+    Kind.LIST: listing,
     Kind.PATH: path,
 }
 
@@ -314,14 +332,14 @@ def secret_key(home: Path) -> str:
     return kept.read_text(encoding="ascii")
 
 
-def database_url() -> str:
+def database_url(home: Path) -> str:
     """DATABASE_URL of the environment, else the own server of the data folder."""
-    return text("DATABASE_URL") or embedded_urls(path("ANNOTATOR_HOME"))["database"]
+    return text("DATABASE_URL") or embedded_urls(home).database
 
 
-def redis_url() -> str:
+def redis_url(home: Path) -> str:
     """REDIS_URL of the environment, else the own server of the data folder."""
-    return text("REDIS_URL") or embedded_urls(path("ANNOTATOR_HOME"))["redis"]
+    return text("REDIS_URL") or embedded_urls(home).redis
 
 
 def socket_folder(home: Path) -> Path:
@@ -336,14 +354,17 @@ def socket_folder(home: Path) -> Path:
 def embedded_urls(home: Path) -> EmbeddedUrls:
     """Addresses of the own servers: a function of the folder alone, so that commands elsewhere find them."""
     folder = socket_folder(home)
-    return {
-        "database": f"postgresql://postgres@/{DATABASE_NAME}?{urlencode({'host': str(folder)})}",
-        "redis": f"unix://{quote(str(folder / 'redis.sock'))}?db=0",
-    }
+    return EmbeddedUrls(
+        database=f"postgresql://postgres@/{DATABASE_NAME}?{urlencode({'host': str(folder)})}",
+        redis=f"unix://{quote(str(folder / 'redis.sock'))}?db=0",
+    )
 
 
-def database_config(url: str, *, process: str = "web") -> dict[str, Any]:
-    """Django's DATABASES entry for a PostgreSQL address; raises SettingError on any other kind."""
+def database_config(url: str, *, process: str | None = None) -> dict[str, Any]:
+    """Django's DATABASES entry for a PostgreSQL address; raises SettingError on any other kind.
+
+    `process` is a choice of ANNOTATOR_PROCESS, by default this one's.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise SettingError(
@@ -369,7 +390,7 @@ def database_config(url: str, *, process: str = "web") -> dict[str, Any]:
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }
-    if process == "sockets":
+    if (process or text("ANNOTATOR_PROCESS")) == "sockets":
         # Under ASGI Django cannot keep a connection per thread: a pool does.
         options["pool"] = {"min_size": 1, "max_size": 4, "timeout": 10}
         config["CONN_MAX_AGE"] = 0
@@ -392,18 +413,18 @@ def redis_urls(url: str) -> RedisUrls:
     if unix:
         at = f"{parts.netloc}{parts.path}"
         extra = "".join(f"&{key}={quote(value)}" for key, value in query.items())
-        return {
-            "broker": f"redis+socket://{at}?virtual_host={base}{extra}",
-            "cache": f"unix://{at}?db={base + 2}{extra}",
-            "channels": f"unix://{at}?db={base + 3}{extra}",
-        }
+        return RedisUrls(
+            broker=f"redis+socket://{at}?virtual_host={base}{extra}",
+            cache=f"unix://{at}?db={base + 2}{extra}",
+            channels=f"unix://{at}?db={base + 3}{extra}",
+        )
     at = f"{parts.scheme}://{parts.netloc}"
     tail = f"?{urlencode(query)}" if query else ""
-    return {
-        "broker": f"{at}/{base}{tail}",
-        "cache": f"{at}/{base + 2}{tail}",
-        "channels": f"{at}/{base + 3}{tail}",
-    }
+    return RedisUrls(
+        broker=f"{at}/{base}{tail}",
+        cache=f"{at}/{base + 2}{tail}",
+        channels=f"{at}/{base + 3}{tail}",
+    )
 
 
 def reference() -> str:
