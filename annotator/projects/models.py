@@ -61,6 +61,8 @@ class Project(models.Model):
     skip_policy = models.CharField(max_length=20, choices=SkipPolicy.choices, default=SkipPolicy.OTHERS)
     show_suggestions = models.BooleanField(default=True, help_text="Show annotators what the model would answer.")
     next_row = models.PositiveIntegerField(default=0, editable=False)
+    queue_start = models.BigIntegerField(default=0, editable=False)
+    queue_end = models.BigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
