@@ -183,9 +183,7 @@ DECLARED: tuple[Setting, ...] = (
         default="on",
         help="Make the demo projects when the application starts on an empty data folder.",
     ),
-    Setting(
-        name="ANNOTATOR_TIME_ZONE", kind=Kind.TEXT, default="UTC", help="Time zone of dates on pages."
-    ),
+    Setting(name="ANNOTATOR_TIME_ZONE", kind=Kind.TEXT, default="UTC", help="Time zone of dates on pages."),
     Setting(
         name="ANNOTATOR_LOG_LEVEL",
         kind=Kind.TEXT,
@@ -457,9 +455,7 @@ def _check_limits(name: str, value: float) -> None:
     low = setting.minimum is not None and value < setting.minimum
     high = setting.maximum is not None and value > setting.maximum
     if low or high:
-        raise SettingError(
-            f"{name}={value:g} is out of range ({_limits(setting)}): {_advice(name)}."
-        )
+        raise SettingError(f"{name}={value:g} is out of range ({_limits(setting)}): {_advice(name)}.")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ class ItemLease(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item", "annotator"], name="leased_once")]
         indexes = [
-            models.Index(fields=["project", "expires_at"], condition=Q(returned_at=None), name="lease_expiry"),
+            models.Index(
+                fields=["project", "expires_at"], condition=Q(returned_at=None), name="lease_expiry"
+            ),
             models.Index(fields=["annotator", "project"], name="lease_of_annotator"),
         ]
 
@@ -88,7 +90,9 @@ class Annotation(models.Model):
     id = models.UUIDField(primary_key=True)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotations")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="annotations")
-    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations"
+    )
     schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.SUBMITTED)
     current = models.BooleanField(default=True)
@@ -103,7 +107,9 @@ class Annotation(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "annotator"], condition=Q(current=True), name="one_current_answer"),
+            models.UniqueConstraint(
+                fields=["item", "annotator"], condition=Q(current=True), name="one_current_answer"
+            ),
             models.UniqueConstraint(fields=["item", "annotator", "revision"], name="revision_once"),
         ]
         indexes = [

@@ -115,7 +115,8 @@ def person_lock(project_id: int, user_id: int) -> Iterator[CursorWrapper]:
     """A transaction in which this person's claims in the project change under nobody's hands."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)", [project_id, project_id, user_id]
+            "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)",
+            [project_id, project_id, user_id],
         )
         yield cursor
 

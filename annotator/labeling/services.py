@@ -15,7 +15,7 @@ from annotator.items.models import Item
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
 from annotator.projects.models import LabelSchema, Project
-from annotator.regions import parse_regions
+from annotator.regions import RegionError, parse_regions
 
 Regions = list[dict[str, Any]]
 MAX_SECONDS = 24 * 3600.0
@@ -24,7 +24,9 @@ MAX_SECONDS = 24 * 3600.0
 @lru_cache(maxsize=1024)
 def schema_classes(project_id: int, version: int) -> tuple[int, frozenset[str], str]:
     """(id, keys that could be chosen, task) of a schema version. Versions are immutable, so this is cached for good."""
-    schema = LabelSchema.objects.select_related("project").filter(project_id=project_id, version=version).first()
+    schema = (
+        LabelSchema.objects.select_related("project").filter(project_id=project_id, version=version).first()
+    )
     if schema is None:
         raise Invalid(f"This project has no label schema version {version}.", code="unknown_schema")
     return schema.pk, frozenset(c.key for c in schema.active_classes()), schema.project.task
@@ -45,7 +47,10 @@ def submit_annotation(
     The item must be in the person's hands (also if the claim ran out meanwhile) or be one they answered before.
     """
     schema_id, keys, task = schema_classes(project_id, schema_version)
-    regions = parse_regions(regions, classes=keys, task=task)
+    try:
+        regions = parse_regions(regions, classes=keys, task=task)
+    except RegionError as error:
+        raise Invalid(str(error), code="invalid_regions") from error
     with queue.person_lock(project_id, user_id) as cursor:
         if known := Annotation.objects.filter(pk=annotation_id).first():
             return _same_answer(known, project_id, user_id, item_id), False
@@ -79,13 +84,17 @@ def submit_annotation(
     return annotation, True
 
 
-def withdraw_annotation(*, project_id: int, user_id: int, item_id: int, annotation_id: UUID, holder: UUID) -> Annotation:
+def withdraw_annotation(
+    *, project_id: int, user_id: int, item_id: int, annotation_id: UUID, holder: UUID
+) -> Annotation:
     """Undo: a new revision 'withdrawn', and the item back in its author's hands."""
     with queue.person_lock(project_id, user_id):
         if known := Annotation.objects.filter(pk=annotation_id).first():
             return _same_answer(known, project_id, user_id, item_id)
         previous = (
-            Annotation.objects.valid().filter(project_id=project_id, item_id=item_id, annotator_id=user_id).first()
+            Annotation.objects.valid()
+            .filter(project_id=project_id, item_id=item_id, annotator_id=user_id)
+            .first()
         )
         if previous is None:
             raise NotFound("There is no answer of yours to take back here.", code="nothing_to_undo")
@@ -131,7 +140,10 @@ def skip_item(*, project_id: int, user_id: int, skip_id: UUID, item_id: int, rea
         )
         lease.delete()
         if skip.policy == Project.SkipPolicy.NOBODY:
-            cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s AND item_id = %s", [project_id, item_id])
+            cursor.execute(
+                "DELETE FROM labeling_queueentry WHERE project_id = %s AND item_id = %s",
+                [project_id, item_id],
+            )
         elif lease.returned_at is None:
             queue.put_back(cursor, project_id, [item_id])
     return skip
@@ -210,7 +222,8 @@ def archive_items(*, project_id: int, item_ids: list[int]) -> int:
             archived_at=timezone.now()
         )
         cursor.execute(
-            "DELETE FROM labeling_queueentry WHERE project_id = %s AND item_id = ANY(%s)", [project_id, item_ids]
+            "DELETE FROM labeling_queueentry WHERE project_id = %s AND item_id = ANY(%s)",
+            [project_id, item_ids],
         )
     return count
 
@@ -219,7 +232,8 @@ def set_overlap(*, project: Project, overlap: int) -> None:
     """Change how many people label each item; the queue follows at once."""
     with queue.queue_lock(project.pk) as cursor:
         cursor.execute(
-            "UPDATE labeling_queueentry SET free = free + %s WHERE project_id = %s", [overlap - project.overlap, project.pk]
+            "UPDATE labeling_queueentry SET free = free + %s WHERE project_id = %s",
+            [overlap - project.overlap, project.pk],
         )
         Project.objects.filter(pk=project.pk).update(overlap=overlap)
     project.overlap = overlap
@@ -232,7 +246,12 @@ def _same_answer(known: Annotation, project_id: int, user_id: int, item_id: int)
 
 
 def _hand_back(
-    project_id: int, user_id: int, item_id: int, holder: UUID, served: dict[str, Any], suggestion: dict[str, Any] | None
+    project_id: int,
+    user_id: int,
+    item_id: int,
+    holder: UUID,
+    served: dict[str, Any],
+    suggestion: dict[str, Any] | None,
 ) -> None:
     lease_seconds = Project.objects.values_list("lease_seconds", flat=True).get(pk=project_id)
     ItemLease.objects.update_or_create(

@@ -123,12 +123,10 @@ def wait_ready(child: subprocess.Popen[bytes], data: Path, *, patience: float = 
 
 def make_database(sockets: Path, name: str) -> None:
     """Create the database unless it exists."""
-    import psycopg  # noqa: PLC0415 - the supervisor needs it on this path only
-    from psycopg import sql  # noqa: PLC0415
+    import psycopg
+    from psycopg import sql
 
-    with psycopg.connect(
-        host=str(sockets), user=SUPERUSER, dbname="postgres", autocommit=True
-    ) as connection:
+    with psycopg.connect(host=str(sockets), user=SUPERUSER, dbname="postgres", autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if known is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -31,7 +31,12 @@ def prepare(data: Path, sockets: Path) -> None:
 
 
 def start(
-    data: Path, sockets: Path, *, durable: bool = True, databases: int = 16, output: int | IO[bytes] | None = None
+    data: Path,
+    sockets: Path,
+    *,
+    durable: bool = True,
+    databases: int = 16,
+    output: int | IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the server; sessions and queued jobs survive a restart, of a crash the last second is lost.
 
@@ -50,8 +55,8 @@ def start(
 
 def wait_ready(child: subprocess.Popen[bytes], sockets: Path, *, patience: float = 60.0) -> None:
     """Return once the server answers; raises StartError when it leaves or is not ready in time."""
-    from redis import Redis  # noqa: PLC0415 - this module has the same name
-    from redis.exceptions import RedisError  # noqa: PLC0415
+    from redis import Redis
+    from redis.exceptions import RedisError
 
     deadline = time.monotonic() + patience
     with Redis(unix_socket_path=str(sockets / "redis.sock")) as client:
