@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,19 +45,13 @@ class Setting:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class RedisUrls:
-    """One Redis address in the form that each of its users takes."""
-
+class RedisUrls(TypedDict):
     broker: str
     channels: str
     cache: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmbeddedUrls:
-    """Addresses of the own servers."""
-
+class EmbeddedUrls(TypedDict):
     database: str
     redis: str
 
@@ -189,27 +183,13 @@ DECLARED: tuple[Setting, ...] = (
         default="on",
         help="Make the demo projects when the application starts on an empty data folder.",
     ),
-    Setting(
-        name="ANNOTATOR_TIME_ZONE", kind=Kind.TEXT, default="UTC", help="Time zone of dates on pages."
-    ),
+    Setting(name="ANNOTATOR_TIME_ZONE", kind=Kind.TEXT, default="UTC", help="Time zone of dates on pages."),
     Setting(
         name="ANNOTATOR_LOG_LEVEL",
         kind=Kind.TEXT,
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
         help="Least severe message that is logged.",
-    ),
-    Setting(
-        name="ANNOTATOR_PASSWORD_HASHERS",
-        kind=Kind.LIST,
-        default="django.contrib.auth.hashers.PBKDF2PasswordHasher",
-        help="Django's password hashers, the first one for new passwords.",
-    ),
-    Setting(
-        name="ANNOTATOR_TESTING",
-        kind=Kind.BOOLEAN,
-        default="off",
-        help="The test suite runs: static files are served from their sources. Never elsewhere.",
     ),
     Setting(
         name="ANNOTATOR_PROCESS",
@@ -265,7 +245,7 @@ def boolean(name: str) -> bool:
     raise SettingError(f"{name}={value!r} is neither on nor off: write 1 or 0, on or off, true or false.")
 
 
-def listing(name: str) -> list[str]:
+def items(name: str) -> list[str]:
     """Values of a comma-separated list, without empty ones."""
     return [part.strip() for part in _raw(name, Kind.LIST).split(",") if part.strip()]
 
@@ -281,7 +261,7 @@ READERS = {
     Kind.INTEGER: integer,
     Kind.NUMBER: number,
     Kind.BOOLEAN: boolean,
-    Kind.LIST: listing,
+    Kind.LIST: items,
     Kind.PATH: path,
 }
 
@@ -332,14 +312,14 @@ def secret_key(home: Path) -> str:
     return kept.read_text(encoding="ascii")
 
 
-def database_url(home: Path) -> str:
+def database_url() -> str:
     """DATABASE_URL of the environment, else the own server of the data folder."""
-    return text("DATABASE_URL") or embedded_urls(home).database
+    return text("DATABASE_URL") or embedded_urls(path("ANNOTATOR_HOME"))["database"]
 
 
-def redis_url(home: Path) -> str:
+def redis_url() -> str:
     """REDIS_URL of the environment, else the own server of the data folder."""
-    return text("REDIS_URL") or embedded_urls(home).redis
+    return text("REDIS_URL") or embedded_urls(path("ANNOTATOR_HOME"))["redis"]
 
 
 def socket_folder(home: Path) -> Path:
@@ -354,17 +334,14 @@ def socket_folder(home: Path) -> Path:
 def embedded_urls(home: Path) -> EmbeddedUrls:
     """Addresses of the own servers: a function of the folder alone, so that commands elsewhere find them."""
     folder = socket_folder(home)
-    return EmbeddedUrls(
-        database=f"postgresql://postgres@/{DATABASE_NAME}?{urlencode({'host': str(folder)})}",
-        redis=f"unix://{quote(str(folder / 'redis.sock'))}?db=0",
-    )
+    return {
+        "database": f"postgresql://postgres@/{DATABASE_NAME}?{urlencode({'host': str(folder)})}",
+        "redis": f"unix://{quote(str(folder / 'redis.sock'))}?db=0",
+    }
 
 
-def database_config(url: str, *, process: str | None = None) -> dict[str, Any]:
-    """Django's DATABASES entry for a PostgreSQL address; raises SettingError on any other kind.
-
-    `process` is a choice of ANNOTATOR_PROCESS, by default this one's.
-    """
+def database_config(url: str, *, process: str = "web") -> dict[str, Any]:
+    """Django's DATABASES entry for a PostgreSQL address; raises SettingError on any other kind."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise SettingError(
@@ -390,7 +367,7 @@ def database_config(url: str, *, process: str | None = None) -> dict[str, Any]:
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }
-    if (process or text("ANNOTATOR_PROCESS")) == "sockets":
+    if process == "sockets":
         # Under ASGI Django cannot keep a connection per thread: a pool does.
         options["pool"] = {"min_size": 1, "max_size": 4, "timeout": 10}
         config["CONN_MAX_AGE"] = 0
@@ -413,18 +390,18 @@ def redis_urls(url: str) -> RedisUrls:
     if unix:
         at = f"{parts.netloc}{parts.path}"
         extra = "".join(f"&{key}={quote(value)}" for key, value in query.items())
-        return RedisUrls(
-            broker=f"redis+socket://{at}?virtual_host={base}{extra}",
-            cache=f"unix://{at}?db={base + 2}{extra}",
-            channels=f"unix://{at}?db={base + 3}{extra}",
-        )
+        return {
+            "broker": f"redis+socket://{at}?virtual_host={base}{extra}",
+            "cache": f"unix://{at}?db={base + 2}{extra}",
+            "channels": f"unix://{at}?db={base + 3}{extra}",
+        }
     at = f"{parts.scheme}://{parts.netloc}"
     tail = f"?{urlencode(query)}" if query else ""
-    return RedisUrls(
-        broker=f"{at}/{base}{tail}",
-        cache=f"{at}/{base + 2}{tail}",
-        channels=f"{at}/{base + 3}{tail}",
-    )
+    return {
+        "broker": f"{at}/{base}{tail}",
+        "cache": f"{at}/{base + 2}{tail}",
+        "channels": f"{at}/{base + 3}{tail}",
+    }
 
 
 def reference() -> str:
@@ -478,9 +455,7 @@ def _check_limits(name: str, value: float) -> None:
     low = setting.minimum is not None and value < setting.minimum
     high = setting.maximum is not None and value > setting.maximum
     if low or high:
-        raise SettingError(
-            f"{name}={value:g} is out of range ({_limits(setting)}): {_advice(name)}."
-        )
+        raise SettingError(f"{name}={value:g} is out of range ({_limits(setting)}): {_advice(name)}.")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = env.path("ANNOTATOR_HOME")
 DEBUG = env.boolean("DEBUG")
 SECRET_KEY = env.secret_key(HOME)
-ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS")
-CSRF_TRUSTED_ORIGINS = env.listing("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -71,17 +71,17 @@ TEMPLATES = [
 ]
 
 # PostgreSQL and Redis: one code path, embedded or given.
-DATABASES = {"default": env.database_config(env.database_url(HOME))}
+DATABASES = {"default": env.database_config(env.database_url(), process=env.text("ANNOTATOR_PROCESS"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS = env.redis_urls(env.redis_url(HOME))
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS.cache}}
+REDIS = env.redis_urls(env.redis_url())
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS["cache"]}}
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS.channels]}}
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS["channels"]]}}
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 
-CELERY_BROKER_URL = REDIS.broker
+CELERY_BROKER_URL = REDIS["broker"]
 CELERY_BEAT_SCHEDULE = {
     "labeling.return_expired_leases": {"task": "labeling.return_expired_leases", "schedule": 15.0},
     "learning.start_due_rounds": {"task": "learning.start_due_rounds", "schedule": 20.0},
@@ -94,13 +94,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-PASSWORD_HASHERS = env.listing("ANNOTATOR_PASSWORD_HASHERS")
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "projects:list"
 LOGOUT_REDIRECT_URL = "accounts:login"
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = "UTC"
+TIME_ZONE = env.text("ANNOTATOR_TIME_ZONE")
 USE_TZ = True
 USE_I18N = False
 
@@ -113,13 +112,12 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": (
             "django.contrib.staticfiles.storage.StaticFilesStorage"
-            if DEBUG or env.boolean("ANNOTATOR_TESTING")
+            if DEBUG
             else "whitenoise.storage.CompressedManifestStaticFilesStorage"
         )
     },
 }
-WHITENOISE_USE_FINDERS = DEBUG or env.boolean("ANNOTATOR_TESTING")
-FILE_UPLOAD_TEMP_DIR = None
+WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 

@@ -31,11 +31,9 @@ def set_environment() -> None:
                 del os.environ[name]
         os.environ["ANNOTATOR_HOME"] = tempfile.mkdtemp(prefix="annotator-test-")
         own = env.embedded_urls(Path(os.environ["ANNOTATOR_HOME"]))
-        os.environ.setdefault("DATABASE_URL", own.database)
-        os.environ.setdefault("REDIS_URL", own.redis)
+        os.environ.setdefault("DATABASE_URL", own["database"])
+        os.environ.setdefault("REDIS_URL", own["redis"])
         os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
-        os.environ["ANNOTATOR_PASSWORD_HASHERS"] = "django.contrib.auth.hashers.MD5PasswordHasher"
-        os.environ["ANNOTATOR_TESTING"] = "on"
     else:
         # Workers share the servers but neither files nor Redis databases.
         home = Path(os.environ["ANNOTATOR_HOME"]) / WORKER
@@ -52,6 +50,11 @@ set_environment()
 django.setup()
 # A worker that inherited this would load the settings before it comes here.
 del os.environ["DJANGO_SETTINGS_MODULE"]
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Pages find their static files uncollected.
+settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+settings.WHITENOISE_USE_FINDERS = True
+settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     home = Path(os.environ["ANNOTATOR_HOME"])
     own = env.embedded_urls(home)
     sockets = env.socket_folder(home)
-    if os.environ["DATABASE_URL"] == own.database:
+    if os.environ["DATABASE_URL"] == own["database"]:
         data = home / "postgres"
         postgres.prepare(data, sockets, sync=False)
         with (home / "postgres.log").open("wb") as log:
@@ -69,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         OWN_SERVERS.append(server)
         postgres.wait_ready(server, data)
         postgres.make_database(sockets, env.DATABASE_NAME)
-    if os.environ["REDIS_URL"] == own.redis:
+    if os.environ["REDIS_URL"] == own["redis"]:
         redis.prepare(home / "redis", sockets)
         with (home / "redis.log").open("wb") as log:
             server = redis.start(home / "redis", sockets, durable=False, databases=256, output=log)

@@ -22,7 +22,12 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, plain = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        token = ApiToken.objects.usable().select_related("user").filter(digest=token_digest(plain.strip())).first()
+        token = (
+            ApiToken.objects.usable()
+            .select_related("user")
+            .filter(digest=token_digest(plain.strip()))
+            .first()
+        )
         if token is None:
             raise AuthenticationFailed("This token is unknown, expired or its owner was deactivated.")
         if token.scope == ApiToken.Scope.READ and request.method not in SAFE_METHODS:

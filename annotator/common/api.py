@@ -30,6 +30,12 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         code = known.get(type(error)) or getattr(error, "default_code", "error")
         title = str(response.data.get("detail", error)) if isinstance(response.data, dict) else str(error)
         extra = {}
-    response.data = {"type": f"urn:annotator:{code}", "title": title, "status": response.status_code, "code": code, **extra}
+    response.data = {
+        "type": f"urn:annotator:{code}",
+        "title": title,
+        "status": response.status_code,
+        "code": code,
+        **extra,
+    }
     response.content_type = CONTENT_TYPE
     return response

@@ -25,12 +25,17 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render_error(request, NotFound("There is nothing here.", hint="The link may be old, or you may not see it."))
+    return render_error(
+        request, NotFound("There is nothing here.", hint="The link may be old, or you may not see it.")
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     error = AnnotatorError(
-        "Something went wrong on the server.", code="server_error", status=500, hint="It was logged. Nothing was lost."
+        "Something went wrong on the server.",
+        code="server_error",
+        status=500,
+        hint="It was logged. Nothing was lost.",
     )
     return render_error(request, error)
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from celery import current_app
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from annotator.accounts.models import User
+from annotator.celery import app as celery_app
 from annotator.common.errors import AnnotatorError, Conflict
 from annotator.common.events import send_event
 from annotator.jobs.models import Job
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_EVERY = 1.0  # seconds between writes of progress
-LOST_AFTER = timedelta(seconds=60)  # a running job silent for so long lost its worker
+PROGRESS_EVERY = 1.0  # seconds between writes of progress
+HEARTBEAT_EVERY = 3.0  # seconds between signs of life, which do not depend on progress
+LOST_AFTER = timedelta(seconds=20)  # a running job silent for so long lost its worker
 MAX_ATTEMPTS = 3
 
 Handler = Callable[["JobRun"], dict[str, Any] | None]
@@ -57,14 +60,14 @@ class JobRun:
         job.done, job.total = done, total if total is not None else job.total
         job.stage, job.message = stage or job.stage, message or job.message
         now = time.monotonic()
-        if changed or now - self._written >= HEARTBEAT_EVERY or done == job.total:
+        if changed or now - self._written >= PROGRESS_EVERY or done == job.total:
             self._written = now
             self._write()
 
     def should_stop(self) -> bool:
-        """Whether a person asked to stop; also the heartbeat of code that reports no progress."""
+        """Whether a person asked to stop, looked up at most once a second."""
         now = time.monotonic()
-        if now - self._written >= HEARTBEAT_EVERY:
+        if now - self._written >= PROGRESS_EVERY:
             self._written = now
             self._write(raise_when_cancelled=False)
         return self.job.cancel_requested
@@ -81,7 +84,12 @@ class JobRun:
 
 
 def start_job(
-    *, kind: str, project_id: int | None, created_by: User | None, queue: str = "io", params: dict[str, Any] | None = None
+    *,
+    kind: str,
+    project_id: int | None,
+    created_by: User | None,
+    queue: str = "io",
+    params: dict[str, Any] | None = None,
 ) -> Job:
     """Create a job and hand it to a worker once the transaction is committed."""
     job = Job.objects.create(
@@ -95,7 +103,10 @@ def start_job(
 def run_job(job_id: int) -> None:
     """Do a queued job once: whoever claims the row runs it, everybody else returns."""
     claimed = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(
-        state=Job.State.RUNNING, started_at=timezone.now(), heartbeat_at=timezone.now(), attempts=F("attempts") + 1
+        state=Job.State.RUNNING,
+        started_at=timezone.now(),
+        heartbeat_at=timezone.now(),
+        attempts=F("attempts") + 1,
     )
     if not claimed:
         return
@@ -105,7 +116,8 @@ def run_job(job_id: int) -> None:
         return
     _announce(job)
     try:
-        result = _handlers[job.kind](JobRun(job))
+        with _heart(job.pk):
+            result = _handlers[job.kind](JobRun(job))
     except JobCancelled:
         _finish(job, Job.State.CANCELLED)
     except AnnotatorError as error:
@@ -133,13 +145,16 @@ def recover_lost_jobs() -> int:
     """Put jobs whose worker died, or whose message was lost, back into their queue; fail them after three tries."""
     silent = timezone.now() - LOST_AFTER
     lost = Job.objects.filter(
-        Q(state=Job.State.RUNNING, heartbeat_at__lt=silent) | Q(state=Job.State.QUEUED, created_at__lt=silent, heartbeat_at=None)
+        Q(state=Job.State.RUNNING, heartbeat_at__lt=silent)
+        | Q(state=Job.State.QUEUED, created_at__lt=silent, heartbeat_at=None)
         | Q(state=Job.State.QUEUED, heartbeat_at__lt=silent)
     )
     count = 0
     for job in lost:
         if job.state == Job.State.RUNNING and job.attempts >= MAX_ATTEMPTS:
-            _finish(job, Job.State.FAILED, error="The worker was lost three times, perhaps for want of memory.")
+            _finish(
+                job, Job.State.FAILED, error="The worker was lost three times, perhaps for want of memory."
+            )
             continue
         same = Job.objects.filter(pk=job.pk, state=job.state, heartbeat_at=job.heartbeat_at)
         if same.update(state=Job.State.QUEUED, heartbeat_at=timezone.now()):
@@ -148,8 +163,27 @@ def recover_lost_jobs() -> int:
     return count
 
 
+@contextmanager
+def _heart(job_id: int) -> Iterator[None]:
+    """Beat in a thread of its own, so that a long step in compiled code is not taken for a lost worker."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_EVERY):
+            Job.objects.filter(pk=job_id).update(heartbeat_at=timezone.now())
+        connection.close()
+
+    thread = threading.Thread(target=beat, name=f"heart-{job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def _enqueue(job: Job) -> None:
-    current_app.send_task("jobs.run", args=[job.pk], queue=job.queue)
+    celery_app.send_task("jobs.run", args=[job.pk], queue=job.queue)
 
 
 def _finish(job: Job, state: str, *, error: str = "", result: dict[str, Any] | None = None) -> None:

@@ -19,21 +19,25 @@ from annotator.projects.models import LabelSchema, Project
 
 
 class QueueEntry(models.Model):
-    """A row of the published window of the ranking. `free` is how many more people may take the item now."""
+    """A row of the published window of the ranking. `free` is how many more people may take the item now.
+
+    `position` grows over the life of a project and is never reused: entries of earlier windows, which may linger as dead
+    index entries while an old snapshot is open, all lie below `Project.queue_start` and are never visited.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="queue")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
-    rank = models.PositiveIntegerField()
+    position = models.BigIntegerField()
     free = models.SmallIntegerField()
     served = models.JSONField(default=dict)
     suggestion = models.JSONField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "item"], name="queued_once")]
-        indexes = [models.Index(fields=["project", "rank"], condition=Q(free__gt=0), name="queue_open")]
+        indexes = [models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="queue_open")]
 
     def __str__(self) -> str:
-        return f"{self.rank}: {self.item_id}"
+        return f"{self.position}: {self.item_id}"
 
 
 class ItemLease(models.Model):
@@ -57,7 +61,9 @@ class ItemLease(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item", "annotator"], name="leased_once")]
         indexes = [
-            models.Index(fields=["project", "expires_at"], condition=Q(returned_at=None), name="lease_expiry"),
+            models.Index(
+                fields=["project", "expires_at"], condition=Q(returned_at=None), name="lease_expiry"
+            ),
             models.Index(fields=["annotator", "project"], name="lease_of_annotator"),
         ]
 
@@ -84,7 +90,9 @@ class Annotation(models.Model):
     id = models.UUIDField(primary_key=True)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotations")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="annotations")
-    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations"
+    )
     schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.SUBMITTED)
     current = models.BooleanField(default=True)
@@ -99,7 +107,9 @@ class Annotation(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "annotator"], condition=Q(current=True), name="one_current_answer"),
+            models.UniqueConstraint(
+                fields=["item", "annotator"], condition=Q(current=True), name="one_current_answer"
+            ),
             models.UniqueConstraint(fields=["item", "annotator", "revision"], name="revision_once"),
         ]
         indexes = [

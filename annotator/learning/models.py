@@ -31,7 +31,9 @@ class LearningSettings(models.Model):
         default=20, validators=[MinValueValidator(1)], help_text="Retrain after this many new labels."
     )
     retrain_minutes = models.PositiveIntegerField(
-        default=10, validators=[MinValueValidator(1)], help_text="…or after this time, if there is any new label."
+        default=10,
+        validators=[MinValueValidator(1)],
+        help_text="…or after this time, if there is any new label.",
     )
     exploration_share = models.FloatField(
         default=0.1,

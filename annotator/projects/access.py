@@ -59,7 +59,9 @@ def role_in(user: User | AnonymousUser, project_id: int) -> Role | None:
     return Role(role) if role else None
 
 
-def open_project(user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None) -> tuple[Project, Can]:
+def open_project(
+    user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None
+) -> tuple[Project, Can]:
     """The project and what the person may do there, or NotFound / Forbidden."""
     role = role_in(user, project_id)
     if role is None:

@@ -59,8 +59,12 @@ class Project(models.Model):
         help_text="How long an opened item stays reserved without a sign of life.",
     )
     skip_policy = models.CharField(max_length=20, choices=SkipPolicy.choices, default=SkipPolicy.OTHERS)
-    show_suggestions = models.BooleanField(default=True, help_text="Show annotators what the model would answer.")
+    show_suggestions = models.BooleanField(
+        default=True, help_text="Show annotators what the model would answer."
+    )
     next_row = models.PositiveIntegerField(default=0, editable=False)
+    queue_start = models.BigIntegerField(default=0, editable=False)
+    queue_end = models.BigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -179,7 +183,9 @@ class LabelClass(models.Model):
     parent = models.CharField(max_length=100, blank=True, help_text="Key of the parent class.")
     is_outlier = models.BooleanField(default=False, help_text="'None of these'.")
     active = models.BooleanField(default=True)
-    merged_into = models.CharField(max_length=100, blank=True, help_text="Key of the class that took this one over.")
+    merged_into = models.CharField(
+        max_length=100, blank=True, help_text="Key of the class that took this one over."
+    )
 
     class Meta:
         ordering = ["order", "pk"]

@@ -38,7 +38,7 @@ def spawn(
         env=env,
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=_die_with_parent(death_signal, nice),  # noqa: PLW1509 - no threads run here
+        preexec_fn=_die_with_parent(death_signal, nice),
         user=user,
         group=user,
         extra_groups=[] if user else None,

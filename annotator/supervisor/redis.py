@@ -34,7 +34,12 @@ def prepare(data: Path, sockets: Path) -> None:
 
 
 def start(
-    data: Path, sockets: Path, *, durable: bool = True, databases: int = 16, output: int | IO[bytes] | None = None
+    data: Path,
+    sockets: Path,
+    *,
+    durable: bool = True,
+    databases: int = 16,
+    output: int | IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the server; sessions and queued jobs survive a restart, of a crash the last second is lost.
 
