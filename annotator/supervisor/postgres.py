@@ -129,16 +129,7 @@ def wait_ready(child: subprocess.Popen[bytes], data: Path, *, patience: float = 
 
 def make_database(sockets: Path, name: str) -> None:
     """Create the database unless it exists."""
-<<<<<<< HEAD
-    with psycopg.connect(
-        host=str(sockets), user=SUPERUSER, dbname="postgres", autocommit=True
-    ) as connection:
-=======
-    import psycopg
-    from psycopg import sql
-
     with psycopg.connect(host=str(sockets), user=SUPERUSER, dbname="postgres", autocommit=True) as connection:
->>>>>>> main
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if known is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -62,7 +62,7 @@ class Supervisor:
 
     def __enter__(self) -> Supervisor:
         for end in (self._wake_in, self._wake_out):
-            end.setblocking(False)
+            os.set_blocking(end.fileno(), False)
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         signal.set_wakeup_fd(self._wake_in.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the loop
@@ -88,9 +88,7 @@ class Supervisor:
     def run_once(self, name: str, command: Sequence[str], *, env: dict[str, str], cwd: Path) -> None:
         """Run a command to its end, its output shown as errors are; raises StartError when it fails."""
         log = Log(name, self._logs / f"{name}.log", errors=APPLICATION_ERROR, show=self.show)
-        service = Service(
-            name=name, start=lambda out: children.spawn(command, output=out, env=env, cwd=cwd)
-        )
+        service = Service(name=name, start=lambda out: children.spawn(command, output=out, env=env, cwd=cwd))
         child = self._start(service, log)
         try:
             while child.poll() is None:
@@ -114,9 +112,13 @@ class Supervisor:
             if running.child.poll() is not None:
                 self._drain()
                 last = "\n".join(f"  {line}" for line in running.log.last)
-                raise StartError(f"{name} left with status {running.child.returncode} while starting:\n{last}")
+                raise StartError(
+                    f"{name} left with status {running.child.returncode} while starting:\n{last}"
+                )
             if time.monotonic() > deadline:
-                raise StartError(f"{name} was not ready within {patience:.0f} seconds: see {running.log.file}.")
+                raise StartError(
+                    f"{name} was not ready within {patience:.0f} seconds: see {running.log.file}."
+                )
 
     def run(self) -> None:
         """Watch the services until a signal asks to stop."""
