@@ -1,0 +1,47 @@
+"""The Celery application: two queues, JSON only; the database is the truth about jobs, Redis only carries their ids."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotator.settings")
+os.environ.setdefault("ANNOTATOR_PROCESS", "worker")
+
+IO, GPU = "io", "gpu"
+DAY = 24 * 60 * 60
+
+app = Celery("annotator")
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    result_serializer="json",
+    task_ignore_result=True,
+    task_queues=[Queue(IO), Queue(GPU)],
+    task_default_queue=IO,
+    task_create_missing_queues=False,
+    # Acknowledged when started: a lost job is found by its heartbeat in the database, not by delivering it twice.
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    # A message that waits behind a long training must not be taken for lost.
+    broker_transport_options={"visibility_timeout": DAY},
+    broker_connection_retry_on_startup=True,
+    # A fresh process after some jobs returns the memory that a large import or training took.
+    worker_max_tasks_per_child=200,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    enable_utc=True,
+    timezone="UTC",
+)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _keep_django_logging(**_: object) -> None:
+    """Django's LOGGING holds in workers too."""

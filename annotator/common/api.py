@@ -1,0 +1,58 @@
+"""How the API says that something is wrong: RFC 9457 problem documents, in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import exception_handler
+
+from annotator.common.errors import AnnotatorError
+
+if TYPE_CHECKING:
+    from annotator.accounts.models import User
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Every error of an API view as a problem document; unexpected ones stay exceptions (logged, 500)."""
+    if isinstance(error, AnnotatorError):
+        return Response(error.problem(), status=error.status, content_type=CONTENT_TYPE)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        code, title = "invalid", "Some fields are not valid."
+        extra = {"errors": response.data}
+    else:
+        known = {Http404: "not_found", PermissionDenied: "forbidden"}
+        code = known.get(type(error)) or getattr(error, "default_code", "error")
+        title = str(response.data.get("detail", error)) if isinstance(response.data, dict) else str(error)
+        extra = {}
+    response.data = {
+        "type": f"urn:annotator:{code}",
+        "title": title,
+        "status": response.status_code,
+        "code": code,
+        **extra,
+    }
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def current_user(request: Request) -> User:
+    """The signed-in person; the default permission has refused everybody else."""
+    return cast("User", request.user)
+
+
+def parsed(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body as `serializer` understands it, or a 400 that names each wrong field."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", checked.validated_data)

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """What every page may use: the CSP nonce and where live events come from."""
+    return {"csp_nonce": getattr(request, "csp_nonce", ""), "socket_url": settings.SOCKET_URL}

@@ -1,0 +1,38 @@
+"""Errors become answers here, for pages, htmx fragments and the API alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from annotator.common.errors import AnnotatorError
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def wants_problem(request: HttpRequest) -> bool:
+    """Whether the client is a program (API, htmx, fetch) and so gets a problem document, not a page."""
+    return (
+        request.path.startswith("/api/")
+        or request.headers.get("HX-Request") == "true"
+        or request.headers.get("Accept", "").startswith("application/")
+    )
+
+
+def render_error(request: HttpRequest, error: AnnotatorError) -> HttpResponse:
+    if wants_problem(request):
+        return JsonResponse(error.problem(), status=error.status, content_type="application/problem+json")
+    return render(request, "error.html", {"error": error}, status=error.status)
+
+
+class ErrorMiddleware:
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return render_error(request, exception) if isinstance(exception, AnnotatorError) else None

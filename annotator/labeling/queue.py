@@ -1,0 +1,206 @@
+"""The queue: a published window of the ranking, claimed one entry at a time by any number of annotators.
+
+Everything here is SQL on purpose: a claim is one statement, and its guarantees (no item to more people than wanted, order
+kept, nobody waits for anybody) are the database's. Every change of a project's queue runs under two advisory locks:
+claims share the project's lock and hold their own person's; publishing takes the project's alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+# The person's own answers, claims and refusals take an entry out of their sight.
+CLAIM = """
+WITH held AS (
+  UPDATE labeling_itemlease SET expires_at = now() + make_interval(secs => p.lease_seconds)
+  FROM projects_project p
+  WHERE project_id = %(project)s AND p.id = project_id AND annotator_id = %(user)s AND holder = %(holder)s
+    AND returned_at IS NULL
+  RETURNING token, item_id, acquired_at, expires_at, served, suggestion
+), picked AS (
+  SELECT q.id, q.item_id, q.served, q.suggestion, p.lease_seconds
+  FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
+  WHERE q.project_id = %(project)s AND q.free > 0 AND q.position >= p.queue_start
+    AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s
+                    AND a.current AND a.state = 'submitted')
+    AND NOT EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = q.item_id AND l.annotator_id = %(user)s
+                    AND l.returned_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM labeling_skip s WHERE s.item_id = q.item_id AND s.annotator_id = %(user)s
+                    AND NOT s.withdrawn AND (%(strict)s OR s.policy <> 'me_later'))
+  ORDER BY q.position
+  LIMIT greatest(0, %(count)s - (SELECT count(*) FROM held))
+  FOR UPDATE OF q SKIP LOCKED
+), taken AS (
+  UPDATE labeling_queueentry q SET free = q.free - 1 FROM picked WHERE q.id = picked.id
+), leased AS (
+  INSERT INTO labeling_itemlease
+    (token, project_id, item_id, annotator_id, holder, acquired_at, expires_at, served, suggestion)
+  SELECT gen_random_uuid(), %(project)s, item_id, %(user)s, %(holder)s, clock_timestamp(),
+         now() + make_interval(secs => lease_seconds), served, suggestion
+  FROM picked
+  ON CONFLICT (item_id, annotator_id) DO UPDATE SET
+    token = excluded.token, holder = excluded.holder, acquired_at = excluded.acquired_at,
+    expires_at = excluded.expires_at, served = excluded.served, suggestion = excluded.suggestion, returned_at = NULL
+  RETURNING token, item_id, acquired_at, expires_at, served, suggestion
+)
+SELECT l.token, l.item_id, i.row, i.external_id, i.text, i.asset_id, i.meta, l.acquired_at, l.expires_at, l.served,
+       l.suggestion, d.regions
+FROM (SELECT * FROM held UNION ALL SELECT * FROM leased) l
+JOIN items_item i ON i.id = l.item_id
+LEFT JOIN labeling_draft d ON d.item_id = l.item_id AND d.annotator_id = %(user)s
+ORDER BY l.acquired_at, l.item_id
+"""
+
+STAGE = """
+CREATE TEMPORARY TABLE staged_queue (item_id bigint, ordinal int, served jsonb, suggestion jsonb) ON COMMIT DROP
+"""
+
+# What is left of an item's overlap once answers and living claims are counted. Items nobody wants are left out.
+INSERT = """
+INSERT INTO labeling_queueentry (project_id, item_id, position, free, served, suggestion)
+SELECT p.id, s.item_id, p.queue_end + s.ordinal, p.overlap - coalesce(a.n, 0) - coalesce(l.n, 0), s.served, s.suggestion
+FROM staged_queue s
+JOIN projects_project p ON p.id = %(project)s
+JOIN items_item i ON i.id = s.item_id AND i.archived_at IS NULL AND i.project_id = p.id AND i.split = 'pool'
+LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_annotation
+           WHERE item_id IN (SELECT item_id FROM staged_queue) AND current AND state = 'submitted'
+           GROUP BY item_id) a ON a.item_id = s.item_id
+LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_itemlease
+           WHERE project_id = %(project)s AND returned_at IS NULL GROUP BY item_id) l ON l.item_id = s.item_id
+WHERE p.overlap > coalesce(a.n, 0)
+  AND NOT EXISTS (SELECT 1 FROM labeling_skip k
+                  WHERE k.item_id = s.item_id AND k.policy = 'nobody' AND NOT k.withdrawn)
+ON CONFLICT (project_id, item_id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """An item in a person's hands, with everything a screen needs to show it."""
+
+    token: UUID
+    item_id: int
+    row: int
+    external_id: str
+    text: str | None
+    asset_id: int | None
+    meta: dict[str, Any]
+    acquired_at: datetime
+    expires_at: datetime
+    served: dict[str, Any]
+    suggestion: dict[str, Any] | None
+    draft: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row to publish: an item, why it is served, and what the model would answer."""
+
+    item_id: int
+    served: dict[str, Any]
+    suggestion: dict[str, Any] | None = None
+
+
+@contextmanager
+def person_lock(project_id: int, user_id: int) -> Iterator[CursorWrapper]:
+    """A transaction in which this person's claims in the project change under nobody's hands."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)",
+            [project_id, project_id, user_id],
+        )
+        yield cursor
+
+
+@contextmanager
+def queue_lock(project_id: int) -> Iterator[CursorWrapper]:
+    """A transaction in which nobody claims from, or answers into, the project's queue."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [project_id])
+        yield cursor
+
+
+def claim(*, project_id: int, user_id: int, holder: UUID, count: int) -> list[Claimed]:
+    """The tab's living claims, topped up to `count` from the head of the queue. Renews their time.
+
+    Items the person put off ('me later') come last, when nothing else is left.
+    """
+    values = {"project": project_id, "user": user_id, "holder": holder, "count": count}
+    with person_lock(project_id, user_id) as cursor:
+        cursor.execute(CLAIM, values | {"strict": True})
+        rows = cursor.fetchall()
+        if len(rows) < count:
+            cursor.execute(CLAIM, values | {"strict": False})
+            rows = cursor.fetchall()
+    return [Claimed(*row[:6], _json(row[6]), *row[7:9], *(_json(value) for value in row[9:])) for row in rows]
+
+
+def put_back(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:
+    """One place more for each item, if it is still in the window."""
+    cursor.execute(
+        "UPDATE labeling_queueentry SET free = free + 1 WHERE project_id = %s AND item_id = ANY(%s)",
+        [project_id, item_ids],
+    )
+
+
+def take_out(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:
+    """One place less for each item, if it is still in the window."""
+    cursor.execute(
+        "UPDATE labeling_queueentry SET free = free - 1 WHERE project_id = %s AND item_id = ANY(%s)",
+        [project_id, item_ids],
+    )
+
+
+def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool = True) -> int:
+    """Make `candidates`, best first, the queue (or append them); returns how many entries went in.
+
+    Items that meanwhile have all their answers are left out; living claims keep their place.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(STAGE)
+            staged = _stage(cursor, candidates)
+        with queue_lock(project_id) as cursor:
+            if replace:
+                cursor.execute(
+                    "UPDATE projects_project SET queue_start = queue_end WHERE id = %s", [project_id]
+                )
+                cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s", [project_id])
+            cursor.execute(INSERT, {"project": project_id})
+            inserted = cursor.rowcount
+            cursor.execute(
+                "UPDATE projects_project SET queue_end = queue_end + %s WHERE id = %s", [staged, project_id]
+            )
+            cursor.execute("DROP TABLE staged_queue")
+    return inserted
+
+
+def _stage(cursor: CursorWrapper, candidates: Iterable[Candidate]) -> int:
+    count = 0
+    with cursor.copy("COPY staged_queue (item_id, ordinal, served, suggestion) FROM STDIN") as copy:
+        for count, candidate in enumerate(candidates, start=1):
+            suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
+            copy.write_row((candidate.item_id, count - 1, json.dumps(candidate.served), suggestion))
+    return count
+
+
+def open_entries(project_id: int) -> int:
+    """How many entries of the window can still be claimed by somebody."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM labeling_queueentry WHERE project_id = %s AND free > 0", [project_id]
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

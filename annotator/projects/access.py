@@ -1,0 +1,106 @@
+"""Who may do what: one function per question. Strangers get 404, members without the right 403."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser
+
+from annotator.accounts.models import User
+from annotator.common.errors import Forbidden, NotFound
+from annotator.projects.models import Membership, Project, Role
+
+ANNOTATORS = frozenset({Role.OWNER, Role.MANAGER, Role.REVIEWER, Role.ANNOTATOR})
+REVIEWERS = frozenset({Role.OWNER, Role.MANAGER, Role.REVIEWER})
+MANAGERS = frozenset({Role.OWNER, Role.MANAGER})
+OWNERS = frozenset({Role.OWNER})
+# Annotators work blind: they see the queue one item at a time, never the others' labels.
+INSPECTORS = REVIEWERS | {Role.VIEWER}
+
+
+@dataclass(frozen=True)
+class Can:
+    """What a person may do in one project; templates read it."""
+
+    role: Role
+
+    @property
+    def annotate(self) -> bool:
+        return self.role in ANNOTATORS
+
+    @property
+    def inspect(self) -> bool:
+        return self.role in INSPECTORS
+
+    @property
+    def review(self) -> bool:
+        return self.role in REVIEWERS
+
+    @property
+    def manage(self) -> bool:
+        return self.role in MANAGERS
+
+    @property
+    def own(self) -> bool:
+        return self.role in OWNERS
+
+
+def role_in(user: User | AnonymousUser, project_id: int) -> Role | None:
+    """The person's role in a live project; administrators count as owners. One query."""
+    if not user.is_authenticated:
+        return None
+    if user.is_superuser:
+        return Role.OWNER if Project.objects.filter(pk=project_id, deleted_at=None).exists() else None
+    role = (
+        Membership.objects.filter(project_id=project_id, user=user, project__deleted_at=None)
+        .values_list("role", flat=True)
+        .first()
+    )
+    return Role(role) if role else None
+
+
+def require_role(user: User | AnonymousUser, project_id: int, roles: frozenset[Role] | None = None) -> Role:
+    """The person's role in the project, or NotFound for strangers, Forbidden for the wrong role. One query."""
+    role = role_in(user, project_id)
+    if role is None:
+        raise NotFound("There is no such project.", hint="It may have been deleted, or you are not a member.")
+    if roles is not None and role not in roles:
+        raise Forbidden("Your role in this project does not allow this.", hint="Ask the project's owner.")
+    return role
+
+
+def open_project(
+    user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None
+) -> tuple[Project, Can]:
+    """The project and what the person may do there, or NotFound / Forbidden."""
+    role = require_role(user, project_id, roles)
+    return Project.objects.get(pk=project_id), Can(role)
+
+
+def can_view(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id)
+
+
+def can_annotate(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=ANNOTATORS)
+
+
+def can_inspect(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=INSPECTORS)
+
+
+def can_review(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=REVIEWERS)
+
+
+def can_manage(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=MANAGERS)
+
+
+def can_own(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=OWNERS)
+
+
+def may_listen(user: User | AnonymousUser, project_id: int) -> bool:
+    """Whether the person may receive the project's live events."""
+    return role_in(user, project_id) is not None

@@ -1,0 +1,80 @@
+"""Child processes that never outlive the process that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    death_signal: signal.Signals = signal.SIGTERM,
+    output: int | IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: str | None = None,
+    nice: int = 0,
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own that gets `death_signal` when the calling thread's process dies.
+
+    Call from the main thread: the kernel watches the thread that started the child. The session keeps the terminal's
+    Ctrl-C away from the child, which is stopped in order instead.
+    """
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output is not None else None,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+        preexec_fn=_die_with_parent(death_signal, nice),
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+    )
+
+
+def stop(
+    child: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGTERM, patience: float = 10.0
+) -> int:
+    """Ask a child to leave, after `patience` seconds end its whole session; its exit status."""
+    if child.poll() is None:
+        child.send_signal(first)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    kill_session(child)
+    return child.wait()
+
+
+def kill_session(child: subprocess.Popen[bytes]) -> None:
+    """End whatever is left of a child and its descendants."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _die_with_parent(death_signal: signal.Signals, nice: int) -> Callable[[], None]:
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            if os.getppid() != parent:  # it died before the kernel was asked to watch
+                os._exit(1)
+        if nice:
+            os.nice(nice)
+
+    return prepare

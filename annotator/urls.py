@@ -1,0 +1,24 @@
+"""All routes. Pages live under /projects/<id>/…, the API under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from annotator.common import views
+
+APPS = ("accounts", "projects", "jobs", "items", "learning", "transfer", "workspace")
+
+api = [path("", include(f"annotator.{app}.api_urls")) for app in APPS]
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    *(path("", include(f"annotator.{app}.urls")) for app in APPS),
+    path("api/v1/", include((api, "api"))),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+]
+
+handler400 = "annotator.common.views.bad_request"
+handler403 = "annotator.common.views.permission_denied"
+handler404 = "annotator.common.views.not_found"
+handler500 = "annotator.common.views.server_error"
