@@ -9,10 +9,10 @@ const MODIFIERS = ["Ctrl", "Alt", "Shift", "Meta"];
 const FLAGS = { Ctrl: "ctrlKey", Alt: "altKey", Shift: "shiftKey", Meta: "metaKey" };
 
 /** Keys that a class or a tool may not take as its own: the page or the browser needs them. The server refuses them too. */
-export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "0", "+", "-", "=", "/", "?", ".", ","]);
+export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "+", "-", "=", "/", "?", ".", ","]);
 
 /** Keys given to classes without one, in this order. */
-export const CLASS_KEYS = Object.freeze([..."123456789qwertyuiopasdfghjklzxcvbnm"]);
+export const CLASS_KEYS = Object.freeze([..."1234567890qwertyuiopasdfghjklzxcvbnm"]);
 
 /** The annotate screen's own actions; per-user changes are laid over it. */
 export const DEFAULT_KEYMAP = Object.freeze({
@@ -23,7 +23,7 @@ export const DEFAULT_KEYMAP = Object.freeze({
   help: ["key:?"],
   zoomIn: ["key:+", "key:=", "NumpadAdd"],
   zoomOut: ["key:-", "NumpadSubtract"],
-  zoomFit: ["Digit0", "Numpad0"],
+  zoomFit: ["Home"],
 });
 
 const PUNCTUATION = { "/": "Slash", ".": "Period", ",": "Comma", "-": "Minus", "=": "Equal", "`": "Backquote", ";": "Semicolon", "'": "Quote", "[": "BracketLeft", "]": "BracketRight", "\\": "Backslash" };
