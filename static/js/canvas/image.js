@@ -118,7 +118,7 @@ export function mount(root, { item, keyboard = null, readonly = false }) {
   watcher.observe(frame);
   const unbind = keyboard?.push(
     "Image",
-    { zoomIn: ["key:+", "key:=", "NumpadAdd"], zoomOut: ["key:-", "NumpadSubtract"], zoomFit: ["Home"], zoomFull: ["Shift+Digit0"] },
+    keyboard.pick("zoomIn", "zoomOut", "zoomFit", "zoomFull"),
     { zoomIn: () => zoom(STEP), zoomOut: () => zoom(1 / STEP), zoomFit: showAll, zoomFull: oneToOne },
     { repeats: ["zoomIn", "zoomOut"], titles: { zoomIn: "Zoom in", zoomOut: "Zoom out", zoomFit: "Fit", zoomFull: "Actual size" } },
   );
