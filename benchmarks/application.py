@@ -50,7 +50,10 @@ class Application:
         }
         self.log = (self.home / "supervisor.log").open("wb")
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "annotator.supervisor"], cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "annotator.supervisor"],
+            cwd=ROOT,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
         )
         try:
             self._wait_until_ready()
@@ -87,10 +90,10 @@ class Application:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def get(self, path: str, token: str = "") -> Any:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": "localhost"})  # noqa: S310
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": "localhost"})
         if token:
             request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 
     def wait_for_queue(self, project_id: int) -> None:

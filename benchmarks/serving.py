@@ -36,11 +36,17 @@ class Clocks:
 class Annotator(threading.Thread):
     """One person with one connection: next, think, answer, until the time is up."""
 
-    def __init__(self, app: Application, bench: Bench, token: str, clocks: Clocks, end: float, think: float, seed: int) -> None:
+    def __init__(
+        self, app: Application, bench: Bench, token: str, clocks: Clocks, end: float, think: float, seed: int
+    ) -> None:
         super().__init__(daemon=True)
         self.path = f"/api/v1/projects/{bench.project_id}/"
         self.connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Host": "localhost"}
+        self.headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Host": "localhost",
+        }
         self.clocks, self.end, self.think = clocks, end, think
         self.rng = random.Random(seed)
         self.holder = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
@@ -93,7 +99,9 @@ def percentile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
-def run_case(app: Application, bench: Bench, case: str, seconds: float, think: float) -> list[tuple[str, float, str]]:
+def run_case(
+    app: Application, bench: Bench, case: str, seconds: float, think: float
+) -> list[tuple[str, float, str]]:
     """One load of `seconds`; the metrics as (name, value, unit)."""
     clocks, started = Clocks(), time.perf_counter()
     threads = [
@@ -127,7 +135,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--annotators", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--pace", type=float, default=2.0, help="labels a second and annotator in the paced case")
+    parser.add_argument(
+        "--pace", type=float, default=2.0, help="labels a second and annotator in the paced case"
+    )
     parser.add_argument("--cases", default="paced,saturated")
     options = parser.parse_args()
     parameters = {"items": options.items, "annotators": options.annotators, "cores": os.cpu_count()}
