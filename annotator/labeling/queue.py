@@ -181,7 +181,7 @@ def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool =
                 )
                 cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s", [project_id])
             cursor.execute(INSERT, {"project": project_id})
-            inserted = cursor.rowcount
+            inserted: int = cursor.rowcount
             cursor.execute(
                 "UPDATE projects_project SET queue_end = queue_end + %s WHERE id = %s", [staged, project_id]
             )
