@@ -9,10 +9,10 @@ const MODIFIERS = ["Ctrl", "Alt", "Shift", "Meta"];
 const FLAGS = { Ctrl: "ctrlKey", Alt: "altKey", Shift: "shiftKey", Meta: "metaKey" };
 
 /** Keys that a class or a tool may not take as its own: the page or the browser needs them. The server refuses them too. */
-export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "0", "+", "-", "=", "/", "?", ".", ","]);
+export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "+", "-", "=", "/", "?", ".", ","]);
 
 /** Keys given to classes without one, in this order. */
-export const CLASS_KEYS = Object.freeze([..."123456789qwertyuiopasdfghjklzxcvbnm"]);
+export const CLASS_KEYS = Object.freeze([..."1234567890qwertyuiopasdfghjklzxcvbnm"]);
 
 /** The annotate screen's own actions; a person's changes are laid over it (createKeyboard's `keymap`). */
 export const DEFAULT_KEYMAP = Object.freeze({
@@ -23,7 +23,7 @@ export const DEFAULT_KEYMAP = Object.freeze({
   help: ["key:?"],
   zoomIn: ["key:+", "key:=", "NumpadAdd"],
   zoomOut: ["key:-", "NumpadSubtract"],
-  zoomFit: ["Digit0", "Numpad0"],
+  zoomFit: ["Shift+Digit1", "Home"],
   zoomFull: ["Shift+Digit0"],
 });
 
@@ -92,7 +92,7 @@ export function conflicts(keymaps, apple = isApple()) {
   return [...owners.values()].filter(({ actions }) => actions.size > 1).map(({ chord, actions }) => ({ chord, actions: [...actions] }));
 }
 
-const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "⌫", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
+const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "Bksp", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
 const PLACES = Object.fromEntries(Object.entries(PUNCTUATION).map(([character, code]) => [code, character]));
 
 /** What to print on a key hint: ["Ctrl", "Z"]. `layout` is a map of code to character, where the browser tells one. */
