@@ -24,7 +24,7 @@ export const DEFAULT_KEYMAP = Object.freeze({
   help: ["key:?"],
   zoomIn: ["key:+", "key:=", "NumpadAdd"],
   zoomOut: ["key:-", "NumpadSubtract"],
-  zoomFit: ["Home"],
+  zoomFit: ["Shift+Digit1", "Home"],
   zoomFull: ["Shift+Digit0"],
 });
 
@@ -93,7 +93,7 @@ export function conflicts(keymaps, apple = isApple()) {
   return [...owners.values()].filter(({ actions }) => actions.size > 1).map(({ chord, actions }) => ({ chord, actions: [...actions] }));
 }
 
-const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "⌫", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
+const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "Bksp", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
 const PLACES = Object.fromEntries(Object.entries(PUNCTUATION).map(([character, code]) => [code, character]));
 
 /** What to print on a key hint: ["Ctrl", "Z"]. `layout` is a map of code to character, where the browser tells one. */
