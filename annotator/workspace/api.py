@@ -22,7 +22,7 @@ from annotator.learning.services import refill_if_low, start_round_if_due
 from annotator.projects.access import ANNOTATORS, require_role
 from annotator.workspace.why import why
 
-MAX_HELD = 4  # the item on screen and three ahead
+MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on their way
 
 
 class NextIn(serializers.Serializer[Any]):
