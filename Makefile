@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := setup
+.SILENT:
 .PHONY: setup run test lint bench lock clean browser
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -19,7 +20,6 @@ TORCH := torch==2.13.0
 TORCHVISION := torchvision==0.28.0
 UV := uv==0.13.9
 
-PACKAGES := acquisition models_zoo annotator
 BENCHMARKS := $(filter-out _%,$(basename $(notdir $(wildcard benchmarks/*.py))))
 PRODUCTION := ANNOTATOR_HTTPS=on DEBUG=off ALLOWED_HOSTS=label.example.org \
 	SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-checks-only
@@ -37,16 +37,19 @@ $(DONE)/venv:
 	touch $@
 
 $(DONE)/torch-$(subst ==,-,$(TORCH)-$(TORCHVISION)): $(DONE)/venv
+	echo "Installing $(TORCH) and $(TORCHVISION)"
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
 	touch $@
 
 $(DONE)/python: $(DONE)/torch-$(subst ==,-,$(TORCH)-$(TORCHVISION)) requirements.lock
+	echo "Installing requirements.lock"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $@
 
 # Node comes with the locked Python packages: one version everywhere.
 $(DONE)/node: $(DONE)/python package.json package-lock.json
+	echo "Installing package-lock.json"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --ignore-scripts --silent
 	touch $@
 
@@ -74,16 +77,18 @@ test: setup browser
 	$(BIN)/node --test 'tests/js/**/*.test.js'
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/djlint --quiet --check --lint templates
-	$(PRODUCTION) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
-	$(PRODUCTION) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
-	find static/js tests/js -name '*.js' -print0 | xargs -0 -r -n 1 $(BIN)/node --check
-	$(BIN)/python -m annotator.env | diff docs/reference/settings.md - \
+	step() { echo "-- $$*"; "$$@"; }
+	step $(BIN)/ruff check --quiet .
+	step $(BIN)/ruff format --quiet --check .
+	step $(BIN)/mypy --no-error-summary
+	step $(BIN)/lint-imports --no-logo
+	step $(BIN)/djlint --quiet --check --lint templates
+	export $(PRODUCTION)
+	step $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	step $(BIN)/python manage.py check --deploy --fail-level WARNING
+	step $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	find static/js tests/js -name '*.js' -print0 | step xargs -0 -r -n 1 $(BIN)/node --check
+	$(BIN)/python -m annotator.env | step diff docs/reference/settings.md - \
 	  || { echo "docs/reference/settings.md is old: python -m annotator.env > docs/reference/settings.md" >&2; exit 1; }
 
 bench: setup

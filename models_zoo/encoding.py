@@ -81,7 +81,7 @@ def digest_of(*parts: Mapping[str, Any] | Sequence[Any] | str | bytes) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, modified_ns: int) -> str:  # noqa: ARG001  part of the cache key
+def _file_digest(path: Path, size: int, modified_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,7 +1,5 @@
 """Typed errors of the model package; the product maps them to its own at the border."""
 
-# ruff: noqa: N818  the names say what is the case, as do those of the standard library's StopIteration
-
 from __future__ import annotations
 
 

@@ -14,8 +14,9 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
-from annotator.common.api import current_user, parsed
+from annotator.common.api import parsed
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due

@@ -29,7 +29,14 @@ def spare_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def spec(**changes: Any) -> EncoderSpec:
     size = {"type": "integer", "default": 8, "minimum": 1, "maximum": 64}
     return EncoderSpec(
-        **{"key": "toy", "title": "Toy", "advice": "", "modality": "text", "params": {"size": size}, **changes}
+        **{
+            "key": "toy",
+            "title": "Toy",
+            "advice": "",
+            "modality": "text",
+            "params": {"size": size},
+            **changes,
+        }
     )
 
 

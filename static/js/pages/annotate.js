@@ -1,6 +1,6 @@
 // The annotate screen: one item in hand, the next ones ready behind it, every answer in the outbox before it counts.
 import { el } from "../dom.js";
-import { createKeyboard, DEFAULT_KEYMAP } from "../keyboard.js";
+import { createKeyboard } from "../keyboard.js";
 import { post, request } from "../store/api.js";
 import { openOutbox, showOutboxStatus } from "../store/outbox-page.js";
 import { Prefetcher, preloadImage, releaseOnLeave } from "../store/prefetch.js";
@@ -65,7 +65,7 @@ function wireControls() {
   const titles = { submit: "Submit", skip: "Skip", undo: "Undo the last answer or skip", help: "Show the keys", accept: "Take the suggestion and submit" };
   keyboard.push(
     "Item",
-    { submit: DEFAULT_KEYMAP.submit, accept: ["Space"], skip: DEFAULT_KEYMAP.skip, undo: DEFAULT_KEYMAP.undo, help: DEFAULT_KEYMAP.help },
+    keyboard.pick("submit", "accept", "skip", "undo", "help"),
     { submit, accept, skip, undo, help: () => showCheatSheet(keyboard) },
     { titles },
   );

@@ -94,7 +94,7 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
   const keymap = Object.fromEntries(withKey.map(({ key, hotkey }) => [`class:${key}`, [`key:${hotkey}`]]));
   const handlers = Object.fromEntries(withKey.map(({ key }) => [`class:${key}`, () => choose(key)]));
   const titles = Object.fromEntries(withKey.map(({ key, name: title }) => [`class:${key}`, title]));
-  if (field) Object.assign(keymap, { search: ["key:/"] });
+  if (field && keyboard) Object.assign(keymap, keyboard.pick("search"));
   const unbind = readonly ? null : keyboard?.push("Classes", keymap, { ...handlers, search: () => field.focus() }, { titles: { ...titles, search: "Search classes" } });
 
   return {
