@@ -169,7 +169,6 @@ def _add_assets(cursor: CursorWrapper, project_id: int, items: Sequence[NewItem]
         if item.asset is not None and item.payload is not None and item.digest not in assets:
             assets[item.digest] = item.asset
             files.store(project_id, item.digest, item.payload)
-            files.make_pictures(project_id, item.asset, item.payload)
     if assets:
         columns = [(a.digest, a.media_type, a.size, a.width, a.height) for a in assets.values()]
         cursor.execute(ADD_ASSETS, [project_id, *map(list, zip(*columns, strict=True))])

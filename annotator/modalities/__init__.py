@@ -24,8 +24,8 @@ class Modality:
 
 
 MODALITIES: Mapping[str, Modality] = {
-    modality.key: modality
-    for modality in (
+    each.key: each
+    for each in (
         Modality(
             key="text", title="Text", region_kinds=frozenset({"choice"}), canvas="text", probe=text.probe
         ),
@@ -41,7 +41,7 @@ MODALITIES: Mapping[str, Modality] = {
 }
 
 
-def get_modality(key: str) -> Modality:
+def modality(key: str) -> Modality:
     """The modality of that name; ModalityError names the known ones."""
     try:
         return MODALITIES[key]

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from annotator.modalities import MODALITIES, get_modality, text
+from annotator.modalities import MODALITIES, modality, text
 from annotator.modalities.errors import ModalityError
 
 
@@ -36,12 +36,12 @@ def test_the_size_limit_counts_bytes() -> None:
 
 
 def test_every_modality_names_its_canvas_and_regions() -> None:
-    for key, modality in MODALITIES.items():
-        assert modality.key == key
-        assert modality.canvas
-        assert modality.region_kinds == {"choice"}
+    for key, each in MODALITIES.items():
+        assert each.key == key
+        assert each.canvas
+        assert each.region_kinds == {"choice"}
 
 
 def test_an_unknown_modality_is_an_error_that_names_the_known() -> None:
     with pytest.raises(ModalityError, match="text, image"):
-        get_modality("smell")
+        modality("smell")
