@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler
 
 from annotator.common.errors import AnnotatorError
@@ -24,10 +26,10 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         return None
     if isinstance(error, exceptions.ValidationError):
         code, title = "invalid", "Some fields are not valid."
-        extra = {"errors": response.data}
+        extra: dict[str, Any] = {"errors": response.data}
     else:
         known = {Http404: "not_found", PermissionDenied: "forbidden"}
-        code = known.get(type(error)) or getattr(error, "default_code", "error")
+        code = known.get(type(error)) or str(getattr(error, "default_code", "error"))
         title = str(response.data.get("detail", error)) if isinstance(response.data, dict) else str(error)
         extra = {}
     response.data = {
@@ -39,3 +41,10 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     }
     response.content_type = CONTENT_TYPE
     return response
+
+
+def parsed(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body as `serializer` understands it, or a 400 that names each wrong field."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", checked.validated_data)
