@@ -47,7 +47,8 @@ def min_distance(features: Array, centres: Array, current: Array | None = None) 
     """Distance (n,) to the nearest of centres (m, D), never above `current` (n,): call it again as centres arrive."""
     xp = namespace(features)
     if centres.shape[0] == 0:
-        return xp.full((features.shape[0],), xp.inf) if current is None else current
+        device = array_api_compat.device(features)
+        return xp.full((features.shape[0],), xp.inf, device=device) if current is None else current
     distance = distance_to(features, centres, nearest_index(features, centres))
     return distance if current is None else xp.minimum(current, distance)
 

@@ -76,11 +76,11 @@ def select_on(features, **params):
     return registry.get("typicality").select(pool, labeled, 2, rng(), **params)
 
 
-def test_small_clusters_come_after_the_others():
-    features = np.concatenate(
-        [np.full((3, 4), 500.0) + rng(0).normal(size=(3, 4)), rng(1).normal(size=(40, 4))]
-    )
-    assert select("typicality", features, 2).order[0] >= 3
+def test_small_clusters_come_after_the_others_even_without_a_label():
+    few, many = 500 + rng(0).normal(size=(3, 4)), rng(1).normal(size=(40, 4))
+    ranking = select("typicality", np.concatenate([few, many]), 1, labeled_features=many[:1])
+    assert ranking.order[0] >= 3
+    assert ranking.reason(ranking.order[0])["labels_in_cluster"] == 1
 
 
 def test_labelled_items_without_features_are_a_note(groups):
