@@ -163,7 +163,7 @@ def test_nobody_else_can_enter_the_data_folder(home: Path) -> None:
     with application(home) as process:
         address_when_ready(process)
     assert stat.S_IMODE(home.stat().st_mode) & stat.S_IRWXO == 0
-    for name in ("secret_key", "supervisor.lock", "logs/web.log", "beat-schedule.dat"):
+    for name in ("secret_key", "supervisor.lock", "logs/web.log"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
