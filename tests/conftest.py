@@ -34,9 +34,8 @@ def set_environment() -> None:
         os.environ.setdefault("DATABASE_URL", own["database"])
         os.environ.setdefault("REDIS_URL", own["redis"])
         os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
-    elif "TEST_BASE_HOME" not in os.environ:
+    else:
         # Workers share the servers but neither files nor Redis databases.
-        os.environ["TEST_BASE_HOME"] = os.environ["ANNOTATOR_HOME"]
         home = Path(os.environ["ANNOTATOR_HOME"]) / WORKER
         home.mkdir(exist_ok=True)
         os.environ["ANNOTATOR_HOME"] = str(home)
@@ -49,7 +48,13 @@ def set_environment() -> None:
 
 set_environment()
 django.setup()
+# A worker that inherited this would load the settings before it comes here.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Pages find their static files uncollected.
+settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+settings.WHITENOISE_USE_FINDERS = True
+settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.hookimpl(tryfirst=True)

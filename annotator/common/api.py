@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler
 
 from annotator.common.errors import AnnotatorError
+
+if TYPE_CHECKING:
+    from annotator.accounts.models import User
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -39,3 +44,15 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     }
     response.content_type = CONTENT_TYPE
     return response
+
+
+def current_user(request: Request) -> User:
+    """The signed-in person; the default permission has refused everybody else."""
+    return cast("User", request.user)
+
+
+def parsed(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body as `serializer` understands it, or a 400 that names each wrong field."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", checked.validated_data)

@@ -44,7 +44,7 @@ WITH held AS (
 ), leased AS (
   INSERT INTO labeling_itemlease
     (token, project_id, item_id, annotator_id, holder, acquired_at, expires_at, served, suggestion)
-  SELECT gen_random_uuid(), %(project)s, item_id, %(user)s, %(holder)s, now(),
+  SELECT gen_random_uuid(), %(project)s, item_id, %(user)s, %(holder)s, clock_timestamp(),
          now() + make_interval(secs => lease_seconds), served, suggestion
   FROM picked
   ON CONFLICT (item_id, annotator_id) DO UPDATE SET
@@ -57,7 +57,7 @@ SELECT l.token, l.item_id, i.row, i.external_id, i.text, i.asset_id, i.meta, l.a
 FROM (SELECT * FROM held UNION ALL SELECT * FROM leased) l
 JOIN items_item i ON i.id = l.item_id
 LEFT JOIN labeling_draft d ON d.item_id = l.item_id AND d.annotator_id = %(user)s
-ORDER BY l.acquired_at, (l.served->>'rank')::int NULLS LAST, l.item_id
+ORDER BY l.acquired_at, l.item_id
 """
 
 STAGE = """

@@ -59,15 +59,21 @@ def role_in(user: User | AnonymousUser, project_id: int) -> Role | None:
     return Role(role) if role else None
 
 
-def open_project(
-    user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None
-) -> tuple[Project, Can]:
-    """The project and what the person may do there, or NotFound / Forbidden."""
+def require_role(user: User | AnonymousUser, project_id: int, roles: frozenset[Role] | None = None) -> Role:
+    """The person's role in the project, or NotFound for strangers, Forbidden for the wrong role. One query."""
     role = role_in(user, project_id)
     if role is None:
         raise NotFound("There is no such project.", hint="It may have been deleted, or you are not a member.")
     if roles is not None and role not in roles:
         raise Forbidden("Your role in this project does not allow this.", hint="Ask the project's owner.")
+    return role
+
+
+def open_project(
+    user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None
+) -> tuple[Project, Can]:
+    """The project and what the person may do there, or NotFound / Forbidden."""
+    role = require_role(user, project_id, roles)
     return Project.objects.get(pk=project_id), Can(role)
 
 

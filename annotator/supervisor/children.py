@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,10 +52,8 @@ def stop(
     """Ask a child to leave, after `patience` seconds end its whole session; its exit status."""
     if child.poll() is None:
         child.send_signal(first)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(patience)
-        except subprocess.TimeoutExpired:
-            pass
     kill_session(child)
     return child.wait()
 

@@ -7,13 +7,14 @@ import os
 import pwd
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
+import psycopg
+from psycopg import sql
 
 from annotator.supervisor import children, folders
 from annotator.supervisor.errors import StartError
@@ -109,13 +110,18 @@ def start(
     )
 
 
+def is_ready(child: subprocess.Popen[bytes], data: Path) -> bool:
+    """Whether this child, and not an earlier one, takes connections."""
+    return _status(data) == (child.pid, "ready")
+
+
 def wait_ready(child: subprocess.Popen[bytes], data: Path, *, patience: float = 60.0) -> None:
     """Return once the server takes connections; raises StartError when it leaves or is not ready in time."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise StartError(f"PostgreSQL left with status {child.returncode} while starting: see its log.")
-        if _status(data) == (child.pid, "ready"):
+        if is_ready(child, data):
             return
         time.sleep(0.02)
     raise StartError(f"PostgreSQL was not ready within {patience:.0f} seconds: see its log.")
@@ -123,9 +129,6 @@ def wait_ready(child: subprocess.Popen[bytes], data: Path, *, patience: float = 
 
 def make_database(sockets: Path, name: str) -> None:
     """Create the database unless it exists."""
-    import psycopg
-    from psycopg import sql
-
     with psycopg.connect(host=str(sockets), user=SUPERUSER, dbname="postgres", autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if known is None:
@@ -210,7 +213,3 @@ def _plain_environment() -> dict[str, str]:
     """What the server needs of the environment: no secrets, and no PG* variables of another server."""
     kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C.UTF-8"}
-
-
-if sys.platform == "win32":
-    raise StartError("The own PostgreSQL runs on Linux and macOS: set DATABASE_URL to a server.")

@@ -1,0 +1,109 @@
+"""What a person sees of their own work, and why there is nothing to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+
+from annotator.labeling.models import Annotation
+
+EMPTY = """
+SELECT
+  EXISTS (SELECT 1 FROM items_item WHERE project_id = %(project)s AND archived_at IS NULL AND split = 'pool'),
+  EXISTS (SELECT 1 FROM labeling_queueentry q WHERE q.project_id = %(project)s AND q.free > 0),
+  EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.project_id = %(project)s AND l.annotator_id <> %(user)s
+          AND l.returned_at IS NULL),
+  EXISTS (SELECT 1 FROM items_item i JOIN projects_project p ON p.id = i.project_id
+          WHERE i.project_id = %(project)s AND i.archived_at IS NULL AND i.split = 'pool'
+            AND NOT EXISTS (SELECT 1 FROM labeling_skip k
+                            WHERE k.item_id = i.id AND k.policy = 'nobody' AND NOT k.withdrawn)
+            AND (SELECT count(*) FROM labeling_annotation a
+                 WHERE a.item_id = i.id AND a.current AND a.state = 'submitted') < p.overlap)
+"""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Why a person gets no item now. `later` says whether waiting helps."""
+
+    code: str
+    message: str
+    hint: str
+    later: bool
+
+
+def why_nothing(*, project_id: int, user_id: int) -> Nothing:
+    """The honest reason behind an empty queue; called only when a claim came back empty."""
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY, {"project": project_id, "user": user_id})
+        items, open_entries, leased, missing = cursor.fetchone()
+    if not items:
+        return Nothing("no_items", "There is nothing to label yet.", "Import some items first.", later=False)
+    if not missing:
+        return Nothing(
+            "all_done", "Every item has all its labels.", "Thank you, that was all of it.", later=False
+        )
+    if open_entries:
+        return Nothing(
+            "yours_done",
+            "You have labelled or skipped everything that is open.",
+            "What is left waits for somebody else's answer.",
+            later=True,
+        )
+    if leased:
+        return Nothing(
+            "others_busy",
+            "The last open items are in other people's hands.",
+            "Items that they give back come to you.",
+            later=True,
+        )
+    return Nothing("preparing", "The queue is being prepared.", "This page goes on by itself.", later=True)
+
+
+@dataclass(frozen=True)
+class Recent:
+    """One of a person's latest answers or skips, newest first; what undo walks through."""
+
+    id: UUID
+    item_id: int
+    external_id: str
+    kind: str
+    classes: list[str]
+    at: str
+
+
+RECENT = """
+(SELECT a.id, a.item_id, i.external_id, 'annotation', a.regions->0->'classes', a.created_at
+ FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
+ WHERE a.annotator_id = %(user)s AND a.project_id = %(project)s AND a.current AND a.state = 'submitted'
+ ORDER BY a.created_at DESC LIMIT %(limit)s)
+UNION ALL
+(SELECT s.id, s.item_id, i.external_id, 'skip', '[]'::jsonb, s.created_at
+ FROM labeling_skip s JOIN items_item i ON i.id = s.item_id
+ WHERE s.annotator_id = %(user)s AND s.project_id = %(project)s AND NOT s.withdrawn
+ ORDER BY s.created_at DESC LIMIT %(limit)s)
+ORDER BY 6 DESC LIMIT %(limit)s
+"""
+
+
+def recent_work(*, project_id: int, user_id: int, limit: int = 20) -> list[Recent]:
+    with connection.cursor() as cursor:
+        cursor.execute(RECENT, {"project": project_id, "user": user_id, "limit": limit})
+        rows = cursor.fetchall()
+    return [
+        Recent(id_, item, external, kind, as_list(classes), at.isoformat())
+        for id_, item, external, kind, classes, at in rows
+    ]
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """jsonb as the cursor hands it out: text, because Django leaves decoding to its fields."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def count_valid(project_id: int) -> int:
+    """How many answers count now."""
+    return Annotation.objects.valid().filter(project_id=project_id).count()

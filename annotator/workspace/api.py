@@ -1,0 +1,243 @@
+"""The annotate screen's API, which programs use too: next, answers, skips, drafts, claims.
+
+Written for speed: a claim or an answer is a handful of short statements, no project or item objects are loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotator.accounts.models import User
+from annotator.common.api import current_user, parsed
+from annotator.labeling import queue, selectors, services
+from annotator.labeling.models import Annotation
+from annotator.learning.services import refill_if_low, start_round_if_due
+from annotator.projects.access import ANNOTATORS, require_role
+from annotator.workspace.why import why
+
+MAX_HELD = 4  # the item on screen and three ahead
+
+
+class NextIn(serializers.Serializer[Any]):
+    holder = serializers.UUIDField(help_text="Made by the client, one per browser tab or program.")
+    count = serializers.IntegerField(min_value=1, max_value=MAX_HELD, default=1)
+
+
+class LeaseOut(serializers.Serializer[Any]):
+    token = serializers.UUIDField()
+    expires_at = serializers.DateTimeField()
+    item = serializers.DictField()
+    why = serializers.DictField()
+    suggestion = serializers.DictField(allow_null=True)
+    draft = serializers.ListField(allow_null=True)
+
+
+class NextOut(serializers.Serializer[Any]):
+    leases = LeaseOut(many=True)
+    nothing = serializers.DictField(allow_null=True, help_text="Why there is no item, when there is none.")
+
+
+class AnswerIn(serializers.Serializer[Any]):
+    id = serializers.UUIDField(help_text="Made by the client; sending the same id again changes nothing.")
+    item = serializers.IntegerField()
+    schema_version = serializers.IntegerField()
+    regions = serializers.ListField(child=serializers.DictField())
+    seconds = serializers.FloatField(required=False, allow_null=True, default=None)
+
+
+class AnswerOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    item = serializers.IntegerField()
+    revision = serializers.IntegerField()
+    state = serializers.CharField()
+    regions = serializers.ListField()
+
+
+class WithdrawIn(serializers.Serializer[Any]):
+    id = serializers.UUIDField(help_text="Of the new revision 'withdrawn', made by the client.")
+    item = serializers.IntegerField()
+    holder = serializers.UUIDField()
+
+
+class SkipIn(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    item = serializers.IntegerField()
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+
+
+class SkipOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    item = serializers.IntegerField()
+    policy = serializers.CharField()
+
+
+class HolderIn(serializers.Serializer[Any]):
+    holder = serializers.UUIDField()
+
+
+class DraftIn(serializers.Serializer[Any]):
+    regions = serializers.ListField(child=serializers.DictField())
+
+
+class TokensIn(serializers.Serializer[Any]):
+    tokens = serializers.ListField(child=serializers.UUIDField(), max_length=100)
+
+
+class TokensOut(serializers.Serializer[Any]):
+    tokens = serializers.ListField(child=serializers.UUIDField())
+
+
+def _annotator(request: Request, project_id: int) -> User:
+    user = current_user(request)
+    require_role(user, project_id, ANNOTATORS)
+    return user
+
+
+@extend_schema(request=NextIn, responses=NextOut)
+@api_view(["POST"])
+def next_items(request: Request, project_id: int) -> Response:
+    """What this tab holds, topped up to `count` items from the head of the queue."""
+    user, values = _annotator(request, project_id), parsed(NextIn, request)
+    claimed = queue.claim(
+        project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
+    )
+    if len(claimed) < values["count"] and refill_if_low(project_id):
+        claimed = queue.claim(
+            project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
+        )
+    nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
+    return Response({"leases": [_lease_json(project_id, lease) for lease in claimed], "nothing": nothing})
+
+
+@extend_schema(request=AnswerIn, responses={201: AnswerOut, 200: AnswerOut})
+@api_view(["POST"])
+def submit(request: Request, project_id: int) -> Response:
+    """Answer an item in this person's hands, or answer it anew."""
+    user, values = _annotator(request, project_id), parsed(AnswerIn, request)
+    annotation, created = services.submit_annotation(
+        project_id=project_id,
+        user_id=user.pk,
+        annotation_id=values["id"],
+        item_id=values["item"],
+        schema_version=values["schema_version"],
+        regions=values["regions"],
+        seconds=values["seconds"],
+    )
+    if created:
+        start_round_if_due(project_id)
+    return Response(_answer_json(annotation), status=201 if created else 200)
+
+
+@extend_schema(request=WithdrawIn, responses=AnswerOut)
+@api_view(["POST"])
+def withdraw(request: Request, project_id: int) -> Response:
+    """Take an answer back; its item returns to this person."""
+    user, values = _annotator(request, project_id), parsed(WithdrawIn, request)
+    annotation = services.withdraw_annotation(
+        project_id=project_id,
+        user_id=user.pk,
+        item_id=values["item"],
+        annotation_id=values["id"],
+        holder=values["holder"],
+    )
+    return Response(_answer_json(annotation))
+
+
+@extend_schema(request=SkipIn, responses={201: SkipOut})
+@api_view(["POST"])
+def skip(request: Request, project_id: int) -> Response:
+    """Pass an item over."""
+    user, values = _annotator(request, project_id), parsed(SkipIn, request)
+    made = services.skip_item(
+        project_id=project_id,
+        user_id=user.pk,
+        skip_id=values["id"],
+        item_id=values["item"],
+        reason=values["reason"],
+    )
+    return Response({"id": made.pk, "item": made.item_id, "policy": made.policy}, status=201)
+
+
+@extend_schema(request=HolderIn, responses=SkipOut)
+@api_view(["POST"])
+def withdraw_skip(request: Request, project_id: int, skip_id: Any) -> Response:
+    """Take a skip back; its item returns to this person."""
+    user, values = _annotator(request, project_id), parsed(HolderIn, request)
+    made = services.withdraw_skip(
+        project_id=project_id, user_id=user.pk, skip_id=skip_id, holder=values["holder"]
+    )
+    return Response({"id": made.pk, "item": made.item_id, "policy": made.policy})
+
+
+@extend_schema(request=DraftIn, responses={204: None})
+@api_view(["PUT"])
+def save_draft(request: Request, project_id: int, item_id: int) -> Response:
+    """Keep unsent work on the server."""
+    user, values = _annotator(request, project_id), parsed(DraftIn, request)
+    services.save_draft(project_id=project_id, user_id=user.pk, item_id=item_id, regions=values["regions"])
+    return Response(status=204)
+
+
+@extend_schema(request=TokensIn, responses=TokensOut)
+@api_view(["POST"])
+def renew(request: Request, project_id: int) -> Response:
+    """A sign of life for claims; answers with those that live."""
+    user, values = _annotator(request, project_id), parsed(TokensIn, request)
+    tokens = services.renew_leases(project_id=project_id, user_id=user.pk, tokens=values["tokens"])
+    return Response({"tokens": tokens})
+
+
+@extend_schema(request=TokensIn, responses={204: None})
+@api_view(["POST"])
+def release(request: Request, project_id: int) -> Response:
+    """Give claims back."""
+    user, values = _annotator(request, project_id), parsed(TokensIn, request)
+    services.release_leases(project_id=project_id, user_id=user.pk, tokens=values["tokens"])
+    return Response(status=204)
+
+
+@extend_schema(responses=serializers.ListSerializer(child=serializers.DictField()))
+@api_view(["GET"])
+def recent(request: Request, project_id: int) -> Response:
+    """This person's latest answers and skips, newest first."""
+    user = _annotator(request, project_id)
+    return Response([vars(row) for row in selectors.recent_work(project_id=project_id, user_id=user.pk)])
+
+
+def _lease_json(project_id: int, lease: queue.Claimed) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "id": lease.item_id,
+        "row": lease.row,
+        "external_id": lease.external_id,
+        "meta": lease.meta,
+    }
+    if lease.asset_id:
+        item["url"] = reverse("items:asset", args=[project_id, lease.asset_id])
+    else:
+        item["text"] = lease.text
+    return {
+        "token": lease.token,
+        "expires_at": lease.expires_at,
+        "item": item,
+        "why": why(lease.served),
+        "served": lease.served,
+        "suggestion": lease.suggestion,
+        "draft": lease.draft,
+    }
+
+
+def _answer_json(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "id": annotation.pk,
+        "item": annotation.item_id,
+        "revision": annotation.revision,
+        "state": annotation.state,
+        "regions": annotation.regions,
+    }
