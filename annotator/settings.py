@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "channels",
     "csp",
     "django_htmx",
@@ -49,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotator.accounts.middleware.OneTimePasswordMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
 ]
 ROOT_URLCONF = "annotator.urls"
@@ -65,6 +67,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "annotator.common.context_processors.site",
+                "annotator.projects.context_processors.switcher",
             ],
         },
     }
