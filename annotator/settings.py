@@ -172,6 +172,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "annotator.projects.models.Role",
+        "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+    },
 }
 
 LOGGING = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.decorators import api_view, permission_classes
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -39,8 +39,8 @@ class MeOut(serializers.ModelSerializer[User]):
 class TokenOut(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
-        fields = ("id", "name", "scope", "created_at", "expires_at", "last_used_at")
-        read_only_fields = fields
+        fields: tuple[str, ...] = ("id", "name", "scope", "created_at", "expires_at", "last_used_at")
+        read_only_fields: tuple[str, ...] = fields
 
 
 class NewTokenOut(TokenOut):

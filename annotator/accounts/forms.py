@@ -86,10 +86,10 @@ class ChangePasswordForm(NewPasswordMixin):
         return values
 
 
-class PersonFields(forms.ModelForm[User]):
+class PersonFields(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
-        fields = ("username", "first_name", "last_name", "email")
+        fields: tuple[str, ...] = ("username", "first_name", "last_name", "email")
         labels = {"username": "User name"}
         help_texts = {"username": "Letters, digits and @ . + - _"}
 
@@ -118,7 +118,7 @@ class SignUpForm(NewPasswordMixin, PersonFields):
         return User(username=self.cleaned_data.get("username", ""))
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("first_name", "last_name", "email")

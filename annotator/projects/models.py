@@ -70,8 +70,6 @@ class Project(models.Model):
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    memberships: models.Manager[Membership]
-    schemas: models.Manager[LabelSchema]
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
@@ -136,8 +134,6 @@ class LabelSchema(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
-
-    classes: models.Manager[LabelClass]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "version"], name="schema_version_once")]

@@ -39,12 +39,17 @@ def project_cards(user: User, *, archived: bool = False) -> list[ProjectCard]:
     """The person's projects, newest first, each with their role and how far it is. A fixed number of queries."""
     projects = list(Project.objects.visible_to(user).filter(archived_at__isnull=not archived).order_by("-pk"))
     keys = [project.pk for project in projects]
-    roles = dict(Membership.objects.filter(user=user, project__in=keys).values_list("project_id", "role"))
+    roles = roles_of(user, keys)
     progress = ports.labeling().progress_of(keys) if keys else {}
-    return [
-        ProjectCard(p, Role.OWNER if user.is_superuser else Role(roles[p.pk]), progress.get(p.pk, Progress()))
-        for p in projects
-    ]
+    return [ProjectCard(p, roles[p.pk], progress.get(p.pk, Progress())) for p in projects]
+
+
+def roles_of(user: User, project_ids: Sequence[int]) -> dict[int, Role]:
+    """The person's role in each of these projects, which they can see; administrators count as owners."""
+    if user.is_superuser:
+        return dict.fromkeys(project_ids, Role.OWNER)
+    found = Membership.objects.filter(user=user, project__in=project_ids).values_list("project_id", "role")
+    return {project_id: Role(role) for project_id, role in found}
 
 
 def has_projects(user: User, *, archived: bool) -> bool:

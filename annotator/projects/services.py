@@ -12,6 +12,7 @@ from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
 from annotator.common.events import send_event
 from annotator.projects import ports, schema, selectors
+from annotator.projects.hotkeys import free_hotkeys
 from annotator.projects.models import LabelClass, LabelSchema, Membership, Project, Role
 
 SETTINGS = frozenset(
@@ -36,7 +37,7 @@ def create_project(
         values = {"name": entry.get("name") or entry.get("key") or "", **entry}
         # Keys that the person chose further down must not be given away before.
         if values.get("hotkey") is None:
-            free = schema.free_hotkeys({*taken, *(c.hotkey for c in first)})
+            free = free_hotkeys({*taken, *(c.hotkey for c in first)})
             values["hotkey"] = next(free, "")
         first = schema.add(first, **values)
     schema.validate(first, task=task)
