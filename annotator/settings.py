@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "annotator.accounts.middleware.OneTimePasswordMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
@@ -67,7 +68,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "annotator.common.context_processors.site",
-                "annotator.projects.context_processors.switcher",
+                "annotator.projects.context_processors.projects",
             ],
         },
     }
@@ -147,7 +148,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
-        "connect-src": [SELF, f"ws://127.0.0.1:{SOCKET_PORT}", f"ws://localhost:{SOCKET_PORT}"],
+        "connect-src": [SELF],  # and the socket server: see SocketOriginMiddleware
         "frame-ancestors": ["'none'"],
         "base-uri": [SELF],
         "form-action": [SELF],

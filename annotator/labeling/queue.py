@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -134,14 +134,19 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int) -> list[Cl
 
     Items the person put off ('me later') come last, when nothing else is left.
     """
-    values = {"project": project_id, "user": user_id, "holder": holder, "count": count}
+    values: dict[str, int | UUID] = {
+        "project": project_id,
+        "user": user_id,
+        "holder": holder,
+        "count": count,
+    }
     with person_lock(project_id, user_id) as cursor:
         cursor.execute(CLAIM, values | {"strict": True})
         rows = cursor.fetchall()
         if len(rows) < count:
             cursor.execute(CLAIM, values | {"strict": False})
             rows = cursor.fetchall()
-    return [Claimed(*row[:6], _json(row[6]), *row[7:9], *(_json(value) for value in row[9:])) for row in rows]
+    return [_claimed(row) for row in rows]
 
 
 def put_back(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:
@@ -176,7 +181,7 @@ def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool =
                 )
                 cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s", [project_id])
             cursor.execute(INSERT, {"project": project_id})
-            inserted = cursor.rowcount
+            inserted: int = cursor.rowcount
             cursor.execute(
                 "UPDATE projects_project SET queue_end = queue_end + %s WHERE id = %s", [staged, project_id]
             )
@@ -199,7 +204,16 @@ def open_entries(project_id: int) -> int:
         cursor.execute(
             "SELECT count(*) FROM labeling_queueentry WHERE project_id = %s AND free > 0", [project_id]
         )
-        return int(cursor.fetchone()[0])
+        count: int = cursor.fetchone()[0]
+    return count
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    names = [field.name for field in fields(Claimed)]
+    values = dict(zip(names, row, strict=True))
+    return Claimed(
+        **values | {name: _json(values[name]) for name in ("meta", "served", "suggestion", "draft")}
+    )
 
 
 def _json(value: Any) -> Any:

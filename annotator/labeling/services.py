@@ -15,7 +15,8 @@ from annotator.items.models import Item
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
 from annotator.projects.models import LabelSchema, Project
-from annotator.regions import RegionError, parse_regions
+from annotator.regions import parse_regions
+from annotator.regions.errors import RegionError
 
 Regions = list[dict[str, Any]]
 MAX_SECONDS = 24 * 3600.0

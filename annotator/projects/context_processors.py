@@ -5,15 +5,19 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from annotator.accounts.models import User
-from annotator.projects import selectors
+from annotator.projects.models import Project
+
+SWITCHER = 15  # projects in the menu; the list page has all
 
 
-def switcher(request: HttpRequest) -> dict[str, Any]:
-    """Projects for the menu at the top; asked for only where a page draws that menu."""
-    user = getattr(request, "user", None)
-    return {
-        "switch_projects": SimpleLazyObject(
-            lambda: selectors.switcher(user) if isinstance(user, User) else []
+def projects(request: HttpRequest) -> dict[str, Any]:
+    """The project switcher of the top bar, queried only by pages that show it."""
+
+    def switch() -> list[Project]:
+        if not request.user.is_authenticated:
+            return []
+        return list(
+            Project.objects.visible_to(request.user).filter(archived_at=None).order_by("name")[:SWITCHER]
         )
-    }
+
+    return {"switch_projects": SimpleLazyObject(switch)}

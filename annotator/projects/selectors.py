@@ -16,8 +16,6 @@ from annotator.projects.models import Invitation, LabelSchema, Membership, Proje
 from annotator.projects.ports import Progress
 from annotator.projects.schema import FIELDS, Classes, ClassState
 
-SWITCHER = 12
-
 
 @dataclass(frozen=True)
 class ProjectCard:
@@ -54,11 +52,6 @@ def roles_of(user: User, project_ids: Sequence[int]) -> dict[int, Role]:
 
 def has_projects(user: User, *, archived: bool) -> bool:
     return Project.objects.visible_to(user).filter(archived_at__isnull=not archived).exists()
-
-
-def switcher(user: User) -> list[Project]:
-    """Projects for the menu at the top: the newest that are not archived."""
-    return list(Project.objects.visible_to(user).filter(archived_at=None).order_by("-pk")[:SWITCHER])
 
 
 def members(project: Project) -> QuerySet[Membership]:

@@ -13,7 +13,7 @@ export class ApiError extends Error {
 
   /** Whether the same request may succeed later without anybody doing anything. */
   get transient() {
-    return this.status === 0 || this.status === 408 || this.status === 425 || this.status === 429 || this.status >= 500;
+    return this.code === "unexpected" || this.status === 0 || this.status === 408 || this.status === 425 || this.status === 429 || this.status >= 500;
   }
 }
 
@@ -90,8 +90,12 @@ export async function request(url, { method = "GET", json, idempotencyKey, timeo
   const type = response.headers.get("Content-Type") ?? "";
   if (!response.ok) throw errorFromBody(response.status, type, body);
   if (!body) return null;
-  if (!type.includes("json")) throw new ApiError("The server's answer was not understood.", { status: response.status, code: "unexpected" });
-  return JSON.parse(body);
+  try {
+    return JSON.parse(body);
+  } catch {
+    // Not our server: a proxy's or a hotel's page.
+    throw new ApiError("The server's answer was not understood.", { status: response.status, code: "unexpected" });
+  }
 }
 
 export const get = (url, options) => request(url, options);
