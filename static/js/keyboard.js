@@ -104,6 +104,9 @@ export function chordLabel(chord, { apple = isApple(), layout = null } = {}) {
   return [...MODIFIERS.filter((name) => mods.has(name)).map((name) => names[name]), last.length === 1 ? last.toUpperCase() : last];
 }
 
+/** Enter and the number pad's Enter read alike: one hint is enough. */
+const distinct = (labels) => labels.filter((label, i) => labels.findIndex((other) => other.join() === label.join()) === i);
+
 const SILENT_INPUTS = new Set(["checkbox", "radio", "button", "submit", "reset", "range", "color", "file", "image"]);
 
 /** Whether keys belong to the element: somebody types there. */
@@ -168,7 +171,7 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
       const shown = scopes.slice(Math.max(0, scopes.findLastIndex((scope) => scope.exclusive)));
       return shown.map(({ name, keymap, titles, handlers }) => ({
         scope: name,
-        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: chords.map((chord) => chordLabel(chord, { apple })) })),
+        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: distinct(chords.map((chord) => chordLabel(chord, { apple }))) })),
       }));
     },
     /** Chords that two actions of the active scopes claim. */

@@ -159,7 +159,7 @@ describe("keyboard", () => {
   });
 
   test("the cheat sheet lists what works now", () => {
-    const { keyboard } = keyboardWith({ submit: ["Enter"] }, { titles: { submit: "Submit" } });
+    const { keyboard } = keyboardWith({ submit: ["Enter", "NumpadEnter"] }, { titles: { submit: "Submit" } });
     keyboard.push("Nothing", { lost: ["KeyL"] }, {});
     assert.deepEqual(keyboard.sheet(), [{ scope: "Test", rows: [{ action: "submit", title: "Submit", chords: [["Enter"]] }] }, { scope: "Nothing", rows: [] }]);
   });
