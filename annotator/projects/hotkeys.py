@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from annotator.common.errors import Invalid
 
@@ -22,7 +22,6 @@ RESERVED_KEYS: Mapping[str, str] = {
     "end": "scrolls",
     "pageup": "scrolls",
     "pagedown": "scrolls",
-    "0": "fits the item to the screen",
     "+": "zooms in",
     "-": "zooms out",
     "=": "zooms in",
@@ -42,7 +41,7 @@ NAMES = {
 }
 
 # Given to classes without one, in this order.
-CLASS_KEYS = "123456789qwertyuiopasdfghjklzxcvbnm"
+CLASS_KEYS = "1234567890qwertyuiopasdfghjklzxcvbnm"
 
 
 def check_hotkey(hotkey: str) -> str:
@@ -54,13 +53,22 @@ def check_hotkey(hotkey: str) -> str:
         raise Invalid(
             f"The key {name!r} is reserved: it {RESERVED_KEYS[name]}.",
             code="reserved_hotkey",
-            hint=f"Free keys are digits and letters, such as {CLASS_KEYS[:3]} or {CLASS_KEYS[9:12]}.",
+            hint=f"Free keys are digits and letters, such as {CLASS_KEYS[:3]} or {CLASS_KEYS[10:13]}.",
         )
     if len(name) != 1 or not name.isprintable():
         raise Invalid(f"A hotkey is one character, not {hotkey!r}.", code="bad_hotkey")
     return name
 
 
-def free_hotkeys(taken: Collection[str]) -> Iterator[str]:
-    """Keys that can still be given away, most convenient first."""
-    return (key for key in CLASS_KEYS if key not in taken)
+def own_hotkey(name: str) -> str:
+    """The key that a class named with one character suggests itself, such as a digit; empty where it is reserved."""
+    key = name.strip().lower()
+    return key if len(key) == 1 and key.isprintable() and key not in RESERVED_KEYS else ""
+
+
+def free_hotkey(name: str, taken: Collection[str]) -> str:
+    """A key for a class without one: its own name, else the most convenient that is left; empty when none is."""
+    own = own_hotkey(name)
+    if own and own not in taken:
+        return own
+    return next((key for key in CLASS_KEYS if key not in taken), "")

@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.text import slugify
 
 from annotator.common.errors import Invalid
-from annotator.projects.hotkeys import check_hotkey, free_hotkeys
+from annotator.projects.hotkeys import check_hotkey, free_hotkey
 
 # Told apart by most eyes, on light and dark ground.
 PALETTE = (
@@ -73,7 +73,7 @@ def add(classes: Classes, *, name: str, **given: Any) -> Classes:
         given["colour"] = next((c for c in PALETTE if c not in used), PALETTE[len(classes) % len(PALETTE)])
     if given.get("hotkey") is None:
         taken = {c.hotkey for c in classes if c.active}
-        given["hotkey"] = next(free_hotkeys(taken), "")
+        given["hotkey"] = free_hotkey(str(name), taken)
     return (*classes, _clean(ClassState(key=wanted or key, name=name, **given)))
 
 

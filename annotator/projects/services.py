@@ -12,7 +12,7 @@ from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
 from annotator.common.events import send_event
 from annotator.projects import ports, schema, selectors
-from annotator.projects.hotkeys import free_hotkeys
+from annotator.projects.hotkeys import free_hotkey, own_hotkey
 from annotator.projects.models import LabelClass, LabelSchema, Membership, Project, Role
 
 SETTINGS = frozenset(
@@ -32,13 +32,14 @@ def create_project(
 ) -> Project:
     """A project with its first schema version, owned by `by`. Each entry of `classes` needs a `name` or a `key`."""
     first: schema.Classes = ()
-    taken = {entry["hotkey"].lower() for entry in classes if entry.get("hotkey")}
+    # Keys that were chosen, or that one-character names suggest, must not be given away to a class above.
+    wanted = {entry.get("hotkey") or own_hotkey(str(entry.get("name", ""))) for entry in classes}
     for entry in classes:
         values = {"name": entry.get("name") or entry.get("key") or "", **entry}
-        # Keys that the person chose further down must not be given away before.
         if values.get("hotkey") is None:
-            free = free_hotkeys({*taken, *(c.hotkey for c in first)})
-            values["hotkey"] = next(free, "")
+            own = own_hotkey(values["name"])
+            taken = {c.hotkey for c in first}
+            values["hotkey"] = free_hotkey(own, taken if own else taken | wanted)
         first = schema.add(first, **values)
     schema.validate(first, task=task)
     _check_settings(settings)
