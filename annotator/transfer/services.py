@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -23,7 +23,17 @@ from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
-from annotator.transfer.formats import FORMATS, Format, FormatError, Layout, Options, Row, RowError, Source, format_of
+from annotator.transfer.formats import (
+    FORMATS,
+    Format,
+    FormatError,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+    format_of,
+)
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.rows import RowRefused, known_labels, to_item
@@ -78,7 +88,9 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
 def look(record: Import, options: Options | None = None) -> Layout:
     """What the first file holds, as `options` understand it (guessed when None); Invalid when it cannot be read."""
     if not record.has_files:
-        raise Conflict("The uploaded files are no longer there.", code="files_gone", hint="Upload them again.")
+        raise Conflict(
+            "The uploaded files are no longer there.", code="files_gone", hint="Upload them again."
+        )
     try:
         return FORMATS[record.format].inspect(_sources(record)[0], options)
     except FormatError as error:
@@ -119,7 +131,9 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
                 estimate = round(counts.rows * total / max(batch.position, 1))
-                run.progress(counts.rows, max(estimate, counts.rows + 1), stage="Importing", message=counts.summary())
+                run.progress(
+                    counts.rows, max(estimate, counts.rows + 1), stage="Importing", message=counts.summary()
+                )
         run.progress(counts.rows, counts.rows, stage="Imported", message=counts.summary())
     finally:
         if counts.created:
