@@ -10,6 +10,9 @@ from annotator.modalities import image, text
 from annotator.modalities.errors import ModalityError
 
 
+__all__ = ["MODALITIES", "Modality", "ModalityError", "image", "modality", "text"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Modality:
     """`probe` takes a payload and returns what is known about it or raises ModalityError; `canvas` names the browser

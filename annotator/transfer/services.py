@@ -64,7 +64,7 @@ class Batch:
         return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
 
 
-def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile]) -> Import:
+def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile[bytes]]) -> Import:
     """Keep uploaded files for an import of this project; Invalid when they do not fit together."""
     _check_open(project)
     names = [_base_name(each.name or "") for each in files]
