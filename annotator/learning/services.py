@@ -112,7 +112,9 @@ def roll_back(*, version: ModelVersion, by: User | None) -> Round:
     return round_
 
 
-def update_settings(*, settings: LearningSettings, by: User | None, values: Mapping[str, Any]) -> LearningSettings:
+def update_settings(
+    *, settings: LearningSettings, by: User | None, values: Mapping[str, Any]
+) -> LearningSettings:
     """Validate and store what a manager chose; features are computed and a new ranking made as needed."""
     project = settings.project
     for name, value in values.items():

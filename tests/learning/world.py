@@ -63,7 +63,12 @@ def project_rows(project: Project) -> int:
 
 
 def answer(
-    project: Project, user: User, item: Item, *classes: str, exploration: bool = False, state: str = "submitted"
+    project: Project,
+    user: User,
+    item: Item,
+    *classes: str,
+    exploration: bool = False,
+    state: str = "submitted",
 ) -> Annotation:
     """A valid answer, as the labelling services would store it."""
     return Annotation.objects.create(
