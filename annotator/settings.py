@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotator.accounts.middleware.OneTimePasswordMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
 ]
 ROOT_URLCONF = "annotator.urls"
@@ -173,6 +174,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "annotator.projects.models.Role",
+        "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+    },
 }
 
 LOGGING = {

@@ -94,7 +94,9 @@ class FeatureStore:
         readable = np.isfinite(values).all(axis=1)
         values[~readable] = 0
         _scatter(self.folder / "features.f16", rows, values)
-        _scatter(self.folder / "state.u8", rows, np.where(readable, DONE, UNREADABLE).astype(np.uint8)[:, None])
+        _scatter(
+            self.folder / "state.u8", rows, np.where(readable, DONE, UNREADABLE).astype(np.uint8)[:, None]
+        )
         return int((~readable).sum())
 
     @contextmanager

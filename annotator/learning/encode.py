@@ -100,9 +100,7 @@ def outgrown(chosen: LearningSettings) -> bool:
     return _outgrown(chosen.project, chosen, spec, known)
 
 
-def _teaching(
-    project: Project, chosen: LearningSettings
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def _teaching(project: Project, chosen: LearningSettings) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Labels that an encoder may learn from: those on which no model is judged."""
     agreed = consensus(project)
     outside = ~random_share(project.pk, chosen.seed, agreed.rows)

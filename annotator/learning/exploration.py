@@ -27,9 +27,7 @@ def explored_rows(project_id: int) -> npt.NDArray[np.int64]:
     return rows
 
 
-def random_share(
-    project_id: int, seed: int, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def random_share(project_id: int, seed: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which of the labelled `rows` (n,) belong to the random share."""
     drawn = explored_rows(project_id)
     if not len(drawn) or not len(rows):

@@ -29,7 +29,9 @@ KINDS = {UNSCORED: "unscored", FINISH: "finish"}
 class Window:
     """The next part of a round's ranking: `candidates()` to publish, and where the next part begins."""
 
-    def __init__(self, round_: Round, folder: Path | None = None, *, item_ids: npt.NDArray[Any] | None = None) -> None:
+    def __init__(
+        self, round_: Round, folder: Path | None = None, *, item_ids: npt.NDArray[Any] | None = None
+    ) -> None:
         self.round = round_
         self.folder = folder or round_folder(round_.project_id, round_.number)
         self._item_ids = item_ids
@@ -114,7 +116,9 @@ class Window:
         if self._item_ids is not None:
             return self._item_ids[rows]
         found = dict(
-            Item.objects.filter(project_id=self.round.project_id, row__in=rows.tolist()).values_list("row", "pk")
+            Item.objects.filter(project_id=self.round.project_id, row__in=rows.tolist()).values_list(
+                "row", "pk"
+            )
         )
         return np.array([found.get(row, 0) for row in rows.tolist()], dtype=np.int64)
 

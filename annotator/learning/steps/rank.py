@@ -93,7 +93,9 @@ def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) 
     wanted = len(rows) if strict else min(len(rows), max(JOINTLY, int(work.settings["batch_size"])))
     try:
         pool, labeled = _pool(work, strategy, rows), _labeled(work, strategy)
-        ranking = strategy.select(pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params)
+        ranking = strategy.select(
+            pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
+        )
     except Exception as error:
         # Third-party code may raise anything; whatever it is becomes a visible state of the round.
         raise RankingFailed(
