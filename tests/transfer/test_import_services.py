@@ -323,7 +323,7 @@ def test_progress_estimates_the_number_of_rows(project: Project, monkeypatch: py
     monkeypatch.setattr(
         jobs.JobRun, "progress", lambda self, done, total=None, **_: seen.append((done, total))
     )
-    run(project, upload("a.txt", "".join(f"this is text {n:06}\n" for n in range(2_000))))
+    run(project, upload("a.txt", "".join(f"this is text {n:06}{'.' * 500}\n" for n in range(2_000))))
     assert [done for done, _ in seen] == [0, 500, 1_000, 1_500, 2_000, 2_000]
     assert all(abs((total or 0) - 2_000) < 600 for _, total in seen[1:])
 
