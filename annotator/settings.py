@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
 ]
@@ -121,6 +122,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.
@@ -146,7 +148,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
-        "connect-src": [SELF, f"ws://127.0.0.1:{SOCKET_PORT}", f"ws://localhost:{SOCKET_PORT}"],
+        "connect-src": [SELF],  # and the socket server: see SocketOriginMiddleware
         "frame-ancestors": ["'none'"],
         "base-uri": [SELF],
         "form-action": [SELF],

@@ -24,7 +24,7 @@ export const DEFAULT_KEYMAP = Object.freeze({
   help: ["key:?"],
   zoomIn: ["key:+", "key:=", "NumpadAdd"],
   zoomOut: ["key:-", "NumpadSubtract"],
-  zoomFit: ["Home"],
+  zoomFit: ["Shift+Digit1", "Home"],
   zoomFull: ["Shift+Digit0"],
 });
 
@@ -93,7 +93,7 @@ export function conflicts(keymaps, apple = isApple()) {
   return [...owners.values()].filter(({ actions }) => actions.size > 1).map(({ chord, actions }) => ({ chord, actions: [...actions] }));
 }
 
-const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "⌫", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
+const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "Bksp", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
 const PLACES = Object.fromEntries(Object.entries(PUNCTUATION).map(([character, code]) => [code, character]));
 
 /** What to print on a key hint: ["Ctrl", "Z"]. `layout` is a map of code to character, where the browser tells one. */
@@ -103,6 +103,9 @@ export function chordLabel(chord, { apple = isApple(), layout = null } = {}) {
   const last = key ?? LABELS[code] ?? layout?.get(code) ?? PLACES[code] ?? code.replace(/^(Key|Digit)/, "").replace(/^Numpad/, "Num ");
   return [...MODIFIERS.filter((name) => mods.has(name)).map((name) => names[name]), last.length === 1 ? last.toUpperCase() : last];
 }
+
+/** Enter and the number pad's Enter read alike: one hint is enough. */
+const distinct = (labels) => labels.filter((label, i) => labels.findIndex((other) => other.join() === label.join()) === i);
 
 const SILENT_INPUTS = new Set(["checkbox", "radio", "button", "submit", "reset", "range", "color", "file", "image"]);
 
@@ -168,7 +171,7 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
       const shown = scopes.slice(Math.max(0, scopes.findLastIndex((scope) => scope.exclusive)));
       return shown.map(({ name, keymap, titles, handlers }) => ({
         scope: name,
-        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: chords.map((chord) => chordLabel(chord, { apple })) })),
+        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: distinct(chords.map((chord) => chordLabel(chord, { apple }))) })),
       }));
     },
     /** Chords that two actions of the active scopes claim. */

@@ -9,13 +9,18 @@ describe("hotkeys", () => {
   test("are the digits, then letters by their place, then none", () => {
     const many = Array.from({ length: 40 }, (_, i) => ({ key: `c${i}`, name: `C${i}` }));
     const given = keys(many);
-    assert.deepEqual(given.slice(0, 11), ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "q"]);
+    assert.deepEqual(given.slice(0, 12), ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "q", "w"]);
     assert.equal(given.at(-1), null);
     assert.equal(new Set(given.filter(Boolean)).size, 36);
   });
 
   test("a class's own key is kept and given to nobody else, wherever it stands", () => {
     assert.deepEqual(keys([{ key: "a" }, { key: "b", hotkey: "1" }, { key: "c", hotkey: "N" }]), ["2", "1", "n"]);
+  });
+
+  test("a class named by one character gets that key, so that the digit 3 is on 3", () => {
+    assert.deepEqual(keys(named("0", "3", "Other", "Q", "1")), ["0", "3", "2", "q", "1"]);
+    assert.deepEqual(keys([{ key: "a", name: "2" }, { key: "b", name: "1", hotkey: "2" }]), ["1", "2"]);
   });
 
   test("a reserved or doubly wanted key is replaced", () => {

@@ -136,9 +136,22 @@ test("pauses grow to half a minute and are spread", () => {
   assert.equal(backoff(3, () => 0), 2000);
 });
 
-test("the socket's address follows the page, unless another is set", () => {
-  const page = { protocol: "https:", host: "label.example", href: "https://label.example/p/1/" };
-  assert.equal(socketAddress("", 4, page), "wss://label.example/ws/projects/4/");
-  assert.equal(socketAddress("ws://127.0.0.1:8001", 4, page), "ws://127.0.0.1:8001/ws/projects/4/");
-  assert.equal(socketAddress("/sockets/", 4, page), "wss://label.example/sockets/ws/projects/4/");
+describe("the socket's address", () => {
+  const proxied = { protocol: "https:", host: "label.example", hostname: "label.example", href: "https://label.example/p/1/" };
+  const local = { protocol: "http:", host: "10.0.0.5:8000", hostname: "10.0.0.5", href: "http://10.0.0.5:8000/p/1/" };
+
+  test("is the one that is set, with or without its path", () => {
+    for (const url of ["wss://sockets.example/ws/", "wss://sockets.example", "https://sockets.example/ws"]) {
+      assert.equal(socketAddress({ url, projectId: 4 }, proxied), "wss://sockets.example/ws/projects/4/");
+    }
+  });
+
+  test("is this host at the socket's port, whatever name the host was reached by", () => {
+    assert.equal(socketAddress({ port: "8001", projectId: 4 }, local), "ws://10.0.0.5:8001/ws/projects/4/");
+  });
+
+  test("is this site behind a proxy, and where nothing is set", () => {
+    assert.equal(socketAddress({ port: "8001", projectId: 4 }, proxied), "wss://label.example/ws/projects/4/");
+    assert.equal(socketAddress({ projectId: 4 }, local), "ws://10.0.0.5:8000/ws/projects/4/");
+  });
 });

@@ -14,7 +14,7 @@ export function mount(root, { item, keyboard = null, readonly = false }) {
     button("minus", "Zoom out (−)", () => zoom(1 / STEP)),
     scaleText,
     button("plus", "Zoom in (+)", () => zoom(STEP)),
-    button("fit", "Fit (Home)", () => showAll()),
+    button("fit", "Fit (Shift 1)", () => showAll()),
   );
   const frame = el("div", { class: "canvas-image", tabindex: "0", role: "group", "aria-label": "Image", "aria-readonly": readonly ? "true" : false }, image);
   root.replaceChildren(frame, tools);
