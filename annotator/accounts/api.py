@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts import services
+from annotator.accounts.authentication import current_user
 from annotator.accounts.models import ApiToken, User
-from annotator.common.api import after_of, current_user, parsed
+from annotator.common.api import after_of, parsed
 from annotator.common.errors import Forbidden
 from annotator.common.pagination import keyset_page
 

@@ -8,7 +8,8 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotator.common.api import after_of, current_user, parsed
+from annotator.accounts.authentication import current_user
+from annotator.common.api import after_of, parsed
 from annotator.common.pagination import keyset_page
 from annotator.projects import access, membership, selectors, serializers
 
