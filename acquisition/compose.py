@@ -10,7 +10,7 @@ import numpy.typing as npt
 from acquisition.arrays import Array, Floats, Ints, logsumexp, to_numpy, top_k
 from acquisition.errors import ParameterError, UtilityError
 from acquisition.hashing import Keys, draw_seed, item_keys, uniforms
-from acquisition.ranking import descending
+from acquisition.ranking import Ranking, descending
 
 Mode = Literal["power", "softrank", "softmax"]
 Doubles = npt.NDArray[np.float64]
@@ -143,6 +143,30 @@ def serve_order(
     return Served(
         np.array(ids, dtype=np.int64), np.array(explore, dtype=bool), np.array(propensity, dtype=np.float64)
     )
+
+
+def serve(
+    ranking: Ranking,
+    n: int,
+    *,
+    jointly: bool,
+    mode: Mode = "power",
+    beta: float | None = None,
+    share: float = 0.0,
+    seed: int,
+    rng: np.random.Generator,
+) -> Served:
+    """What a ranking of at least n ids puts on the queue: its order, loosened by `beta`, with exploration draws.
+
+    jointly: the strategy is batch-aware, so that its order is the choice and no noise is added. seed: that of the
+    project's exploration keys. The pool is all of `ranking.ids`.
+    """
+    if jointly or beta is None or np.isinf(beta):
+        ids, q = ranking.order[:n], np.ones(min(n, len(ranking.order)))
+    else:
+        draw = stochastic_top_k(ranking.utility, n, mode=mode, beta=beta, rng=rng, ids=ranking.ids)
+        ids, q = ranking.ids[draw.positions], draw.q
+    return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)
 
 
 class _Stream:

@@ -149,9 +149,23 @@ def reload() -> None:
     _loaded.cache_clear()
 
 
+def built_in() -> dict[str, Strategy]:
+    """The strategies of this package by key, without third parties."""
+    found: dict[str, Strategy] = {}
+    for module in pkgutil.iter_modules(strategies.__path__):
+        if module.name.startswith("_"):
+            continue
+        for value in vars(importlib.import_module(f"{strategies.__name__}.{module.name}")).values():
+            if isinstance(value, Strategy):
+                if value.spec.key in found:
+                    raise StrategyError(f"Two built-in strategies have the key '{value.spec.key}'.")
+                found[value.spec.key] = value
+    return found
+
+
 @cache
 def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
-    found = _built_in()
+    found = built_in()
     failures = []
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         source = entry.dist.name if entry.dist else entry.value
@@ -169,16 +183,3 @@ def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
         else:
             found[plugin.spec.key] = plugin
     return found, tuple(failures)
-
-
-def _built_in() -> dict[str, Strategy]:
-    found: dict[str, Strategy] = {}
-    for module in pkgutil.iter_modules(strategies.__path__):
-        if module.name.startswith("_"):
-            continue
-        for value in vars(importlib.import_module(f"{strategies.__name__}.{module.name}")).values():
-            if isinstance(value, Strategy):
-                if value.spec.key in found:
-                    raise StrategyError(f"Two built-in strategies have the key '{value.spec.key}'.")
-                found[value.spec.key] = value
-    return found

@@ -123,6 +123,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.

@@ -16,7 +16,9 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Precondition = Callable[[Tensor], Tensor]
 
 _SUFFICIENT = 1e-4
-_SHORTEST_STEP = 1e-6
+_SHORTEST_STEP = 1e-10
+# Where rounding stops the search with less than this part of the value left, the minimum counts as found.
+_ROUNDING = 1e-5
 
 
 class Minimum(NamedTuple):
@@ -107,7 +109,7 @@ def minimise(
         done = (calm >= 2) | stuck
         if bool(done.any()):
             result[which[done]] = x[done]
-            converged[which[done]] = True
+            converged[which[done]] = ((calm >= 2) | (-slope / 2 < _ROUNDING * value.abs()))[done]
             rest = ~done
             if not bool(rest.any()):
                 return Minimum(result, iteration + 1, converged)

@@ -67,6 +67,10 @@ class EncoderSpec:
     probe: Callable[[Mapping[str, Any]], Availability] | None = field(default=None, compare=False)
     builder: Build | None = field(default=None, compare=False, repr=False)
 
+    def is_builtin(self) -> bool:
+        """Tell whether the encoder belongs to this package."""
+        return self.builder is not None and self.builder.__module__.startswith(FAMILIES)
+
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the parameter object."""
         return {

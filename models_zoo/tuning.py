@@ -15,7 +15,7 @@ from models_zoo.head import DEFAULT_STRENGTH, HeadState, initial_point
 from models_zoo.objective import HeadProblem, check_features, one_hot
 
 # From strong to weak: each fit starts where the one before ended, and weak ones are tried while they pay.
-STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 TUNING_ROWS = 2_000
 # Weaker strengths are tried until this many in a row have not lowered the loss by a hundredth.
 _PATIENCE = 2
@@ -193,6 +193,15 @@ def _score_held_out(
 ) -> None:
     for out, matrix, bias in zip(held_out, matrices, biases, strict=True):
         scores[out] = rows[out] @ matrix.T + bias
+
+
+def probabilities(scores: NDArray[np.floating], *, multi: bool) -> NDArray[np.float64]:
+    """Return the probabilities (n, C) of scores (n, C)."""
+    scores = scores.astype(np.float64)
+    if multi:
+        return np.asarray(np.exp(-np.logaddexp(0, -scores)), dtype=np.float64)
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def log_loss(

@@ -88,8 +88,9 @@ class Supervisor:
         return running
 
     def run_once(self, name: str, command: Sequence[str], *, env: dict[str, str], cwd: Path) -> None:
-        """Run a command to its end, its output shown as errors are; raises StartError when it fails."""
+        """Run a command to its end; raises StartError with its last lines when it fails."""
         log = Log(name, self._logs / f"{name}.log", errors=APPLICATION_ERROR, show=self.show)
+        log.quiet = True  # a failure ends with its last lines
         service = Service(name=name, start=lambda out: children.spawn(command, output=out, env=env, cwd=cwd))
         child = self._start(service, log)
         try:

@@ -234,9 +234,9 @@ def _lease_json(project_id: int, lease: queue.Claimed) -> dict[str, Any]:
     }
 
 
-def _answer_json(annotation: Annotation) -> dict[str, Any]:
+def _answer_json(annotation: Annotation | services.Answer) -> dict[str, Any]:
     return {
-        "id": annotation.pk,
+        "id": annotation.id,
         "item": annotation.item_id,
         "revision": annotation.revision,
         "state": annotation.state,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from annotator.labeling.models import QueueEntry
+from annotator.labeling.statements import from_json
 from annotator.projects.models import LabelSchema
 from annotator.workspace.why import why
 
@@ -164,9 +164,6 @@ def held_now(project_id: int) -> list[Held]:
         cursor.execute(HOLDERS, [project_id])
         rows = cursor.fetchall()
     return [
-        Held(name, ext, item, as_dict(served).get("round"), since) for name, ext, item, served, since in rows
+        Held(name, ext, item, from_json(served).get("round"), since)
+        for name, ext, item, served, since in rows
     ]
-
-
-def as_dict(value: str | dict[str, Any]) -> dict[str, Any]:
-    return json.loads(value) if isinstance(value, str) else value

