@@ -13,24 +13,16 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_torchvision_imports_and_its_nets_work() -> None:
-    found = run(
-        "from models_zoo.torchvision_ops import import_torchvision\n"
-        "import torch\n"
-        "net = import_torchvision().models.get_model('squeezenet1_1', weights=None).eval()\n"
-        "print(tuple(net(torch.zeros(1, 3, 64, 64)).shape))"
-    )
-    assert found == "(1, 1000)"
-
-
-def test_declaring_twice_declares_once() -> None:
+def test_torchvision_imports_and_its_nets_work_however_often_it_is_asked_for() -> None:
     found = run(
         "from models_zoo import torchvision_ops as ops\n"
-        "first = ops.declare_missing_operators()\n"
+        "import torch\n"
+        "net = ops.import_torchvision().models.get_model('squeezenet1_1', weights=None).eval()\n"
+        "print(tuple(net(torch.zeros(1, 3, 64, 64)).shape))\n"
         "ops.declare_missing_operators.cache_clear()\n"
         "print(ops.declare_missing_operators(), all(map(ops.has_operator, ops.SCHEMAS)))"
     )
-    assert found == "() True"
+    assert found.splitlines() == ["(1, 1000)", "() True"]
 
 
 def test_operators_that_exist_are_left_alone() -> None:
@@ -54,7 +46,8 @@ def test_a_whole_build_may_declare_its_operators_later() -> None:
         "ops._load_compiled_part = lambda: None\n"
         "ops.has_operator = lambda name: name == 'qnms'\n"
         "print(ops.declare_missing_operators())\n"
-        "torch.library.Library('torchvision', 'DEF').define('roi_pool(Tensor x) -> Tensor')\n"
+        "whole = torch.library.Library('torchvision', 'DEF')\n"
+        "whole.define('roi_pool(Tensor x) -> Tensor')\n"
         "print(torch.ops.torchvision.roi_pool)"
     )
     assert found.splitlines()[0] == "('nms',)"
