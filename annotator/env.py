@@ -92,7 +92,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         name="ANNOTATOR_SOCKET_URL",
         kind=Kind.TEXT,
-        help="Public address of the sockets where a proxy serves them, such as `wss://label.example.org/ws/`. Empty: this host at ANNOTATOR_SOCKET_PORT.",
+        help="Public origin of the sockets where a proxy serves them under /ws/, such as `wss://label.example.org`. Empty: this host at ANNOTATOR_SOCKET_PORT.",
     ),
     Setting(
         name="DATABASE_URL",

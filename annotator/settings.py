@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "channels",
     "csp",
     "django_htmx",
@@ -48,7 +49,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotator.accounts.middleware.OneTimePasswordMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
 ]
 ROOT_URLCONF = "annotator.urls"
@@ -65,6 +68,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "annotator.common.context_processors.site",
+                "annotator.projects.context_processors.projects",
             ],
         },
     }
@@ -119,6 +123,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.
@@ -144,7 +149,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
-        "connect-src": [SELF, f"ws://127.0.0.1:{SOCKET_PORT}", f"ws://localhost:{SOCKET_PORT}"],
+        "connect-src": [SELF],  # and the socket server: see SocketOriginMiddleware
         "frame-ancestors": ["'none'"],
         "base-uri": [SELF],
         "form-action": [SELF],
@@ -169,6 +174,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "annotator.projects.models.Role",
+        "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+    },
 }
 
 LOGGING = {

@@ -7,13 +7,18 @@ from drf_spectacular.views import SpectacularAPIView
 
 from annotator.common import views
 
-APPS = ("accounts", "projects", "jobs", "items", "learning", "transfer", "workspace")
+APPS = ("accounts", "projects", "jobs", "learning", "transfer", "workspace")
 
-api = [path("", include(f"annotator.{app}.api_urls")) for app in APPS]
+api = [
+    *(path("", include(f"annotator.{app}.api_urls")) for app in APPS),
+    path("", include("annotator.workspace.items_api_urls")),
+]
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     *(path("", include(f"annotator.{app}.urls")) for app in APPS),
+    # Pages about items show answers and change the queue: they stand above the items themselves.
+    path("", include("annotator.workspace.items_urls")),
     path("api/v1/", include((api, "api"))),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -13,9 +13,6 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler
 
 from annotator.common.errors import AnnotatorError
-
-if TYPE_CHECKING:
-    from annotator.accounts.models import User
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -29,10 +26,10 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         return None
     if isinstance(error, exceptions.ValidationError):
         code, title = "invalid", "Some fields are not valid."
-        extra = {"errors": response.data}
+        extra: dict[str, Any] = {"errors": response.data}
     else:
         known = {Http404: "not_found", PermissionDenied: "forbidden"}
-        code = known.get(type(error)) or getattr(error, "default_code", "error")
+        code = known.get(type(error)) or str(getattr(error, "default_code", "error"))
         title = str(response.data.get("detail", error)) if isinstance(response.data, dict) else str(error)
         extra = {}
     response.data = {
@@ -46,13 +43,14 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     return response
 
 
-def current_user(request: Request) -> User:
-    """The signed-in person; the default permission has refused everybody else."""
-    return cast("User", request.user)
-
-
 def parsed(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """The request's body as `serializer` understands it, or a 400 that names each wrong field."""
     checked = serializer(data=request.data)
     checked.is_valid(raise_exception=True)
     return cast("dict[str, Any]", checked.validated_data)
+
+
+def after_of(request: Request) -> int | None:
+    """`?after=`: the key behind which a keyset page starts; None for the first page and for what is no number."""
+    after = request.query_params.get("after", "")
+    return int(after) if after.isdecimal() and len(after) <= 18 else None

@@ -10,7 +10,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from annotator.common.events import project_group
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Passes a project's live events to a signed-in member; closes with 4401/4404 otherwise.
 
     `may_listen(user, project_id)` is injected by the routing, so that this layer knows no projects.

@@ -17,9 +17,9 @@ def project_group(project_id: int) -> str:
     return f"project.{project_id}"
 
 
-def send_event(project_id: int, kind: str, **payload: Any) -> None:
+def send_event(project_id: int, event: str, **payload: Any) -> None:
     """Tell the project's open pages that something changed, once the transaction is committed."""
-    transaction.on_commit(lambda: _send(project_id, {"type": kind, **payload}))
+    transaction.on_commit(lambda: _send(project_id, {"type": event, **payload}))
 
 
 def _send(project_id: int, event: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
@@ -25,6 +27,28 @@ def render_error(request: HttpRequest, error: AnnotatorError) -> HttpResponse:
     if wants_problem(request):
         return JsonResponse(error.problem(), status=error.status, content_type="application/problem+json")
     return render(request, "error.html", {"error": error}, status=error.status)
+
+
+def socket_origin(request: HttpRequest) -> str:
+    """Where the page's live events come from: as set, else this host at the socket server's own port."""
+    if settings.SOCKET_URL:
+        return str(settings.SOCKET_URL).rstrip("/")
+    scheme = "wss" if request.is_secure() else "ws"
+    name = urlsplit(f"//{request.get_host()}").hostname or "localhost"
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{settings.SOCKET_PORT}"
+
+
+class SocketOriginMiddleware:
+    """Lets pages connect to the socket server, which is another origin where no proxy joins them."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.get("Content-Type", "").startswith("text/html"):
+            response._csp_update = {"connect-src": socket_origin(request)}  # type: ignore[attr-defined]
+        return response
 
 
 class ErrorMiddleware:

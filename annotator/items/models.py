@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Left
 
 from annotator.projects.models import Project
+
+# Searchable part of a text: PostgreSQL refuses search vectors over a megabyte, and an import must not fail on one.
+SEARCHED_CHARACTERS = 100_000
+TEXT_VECTOR = SearchVector(Left("text", SEARCHED_CHARACTERS), config="simple")
 
 
 class Asset(models.Model):
@@ -34,6 +43,16 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Items that may be served and trained on; held-out test items never are."""
         return self.live().filter(split=Item.Split.POOL)
 
+    def search(self, words: str) -> ItemQuerySet:
+        """Items whose text holds words beginning with each of `words`, or whose external id begins with them."""
+        found = Q(external_id__startswith=words)
+        if terms := re.findall(r"\w+", words):
+            query = SearchQuery(
+                " & ".join(f"'{term}':*" for term in terms), config="simple", search_type="raw"
+            )
+            return self.annotate(vector=TEXT_VECTOR).filter(Q(vector=query) | found)
+        return self.filter(found)
+
 
 class Item(models.Model):
     """One thing to label. `row` is its dense, never reused index in the project: arrays and rows meet there."""
@@ -44,7 +63,8 @@ class Item(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
     row = models.PositiveIntegerField()
-    external_id = models.CharField(max_length=500)
+    # Byte order: ids are codes, and the unique index then also finds prefixes.
+    external_id = models.CharField(max_length=500, db_collation="C")
     text = models.TextField(null=True)
     asset = models.ForeignKey(Asset, null=True, on_delete=models.RESTRICT, related_name="items")
     content_hash = models.CharField(max_length=64)
@@ -63,7 +83,26 @@ class Item(models.Model):
                 condition=Q(text__isnull=False) | Q(asset__isnull=False), name="item_has_content"
             ),
         ]
-        indexes = [models.Index(fields=["project", "content_hash"], name="item_content")]
+        indexes = [
+            models.Index(fields=["project", "content_hash"], name="item_content"),
+            models.Index(fields=["project", "id"], name="item_listing"),
+            GinIndex(TEXT_VECTOR, name="item_search"),
+        ]
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class ImportedLabel(models.Model):
+    """What an import said about an item. Never an answer: nobody confirmed it, nothing trains or is measured on it.
+
+    `classes` stand as in the file; they may name classes the project does not know (yet).
+    """
+
+    item = models.OneToOneField(Item, on_delete=models.CASCADE, related_name="imported_label")
+    classes = models.JSONField()
+    source = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return ", ".join(self.classes)

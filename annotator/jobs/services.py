@@ -187,7 +187,8 @@ def _enqueue(job: Job) -> None:
 
 
 def _finish(job: Job, state: str, *, error: str = "", result: dict[str, Any] | None = None) -> None:
-    close_old_connections()
+    if not connection.in_atomic_block:
+        close_old_connections()
     job.state, job.error, job.result, job.finished_at = state, error, result or {}, timezone.now()
     if state == Job.State.SUCCEEDED and job.total is not None:
         job.done = job.total

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,33 +18,35 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from annotator.labeling.statements import LOCK_PERSON, from_json, run_as_person
+
 # The person's own answers, claims and refusals take an entry out of their sight.
 CLAIM = """
 WITH held AS (
   UPDATE labeling_itemlease SET expires_at = now() + make_interval(secs => p.lease_seconds)
   FROM projects_project p
-  WHERE project_id = %(project)s AND p.id = project_id AND annotator_id = %(user)s AND holder = %(holder)s
+  WHERE project_id = %(project)s::int AND p.id = project_id AND annotator_id = %(user)s::int AND holder = %(holder)s::uuid
     AND returned_at IS NULL
   RETURNING token, item_id, acquired_at, expires_at, served, suggestion
 ), picked AS (
   SELECT q.id, q.item_id, q.served, q.suggestion, p.lease_seconds
   FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
-  WHERE q.project_id = %(project)s AND q.free > 0 AND q.position >= p.queue_start
-    AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s
+  WHERE q.project_id = %(project)s::int AND q.free > 0 AND q.position >= p.queue_start
+    AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s::int
                     AND a.current AND a.state = 'submitted')
-    AND NOT EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = q.item_id AND l.annotator_id = %(user)s
+    AND NOT EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = q.item_id AND l.annotator_id = %(user)s::int
                     AND l.returned_at IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM labeling_skip s WHERE s.item_id = q.item_id AND s.annotator_id = %(user)s
-                    AND NOT s.withdrawn AND (%(strict)s OR s.policy <> 'me_later'))
+    AND NOT EXISTS (SELECT 1 FROM labeling_skip s WHERE s.item_id = q.item_id AND s.annotator_id = %(user)s::int
+                    AND NOT s.withdrawn AND (%(strict)s::bool OR s.policy <> 'me_later'))
   ORDER BY q.position
-  LIMIT greatest(0, %(count)s - (SELECT count(*) FROM held))
+  LIMIT greatest(0, %(count)s::int - (SELECT count(*) FROM held))
   FOR UPDATE OF q SKIP LOCKED
 ), taken AS (
   UPDATE labeling_queueentry q SET free = q.free - 1 FROM picked WHERE q.id = picked.id
 ), leased AS (
   INSERT INTO labeling_itemlease
     (token, project_id, item_id, annotator_id, holder, acquired_at, expires_at, served, suggestion)
-  SELECT gen_random_uuid(), %(project)s, item_id, %(user)s, %(holder)s, clock_timestamp(),
+  SELECT gen_random_uuid(), %(project)s::int, item_id, %(user)s::int, %(holder)s::uuid, clock_timestamp(),
          now() + make_interval(secs => lease_seconds), served, suggestion
   FROM picked
   ON CONFLICT (item_id, annotator_id) DO UPDATE SET
@@ -56,7 +58,7 @@ SELECT l.token, l.item_id, i.row, i.external_id, i.text, i.asset_id, i.meta, l.a
        l.suggestion, d.regions
 FROM (SELECT * FROM held UNION ALL SELECT * FROM leased) l
 JOIN items_item i ON i.id = l.item_id
-LEFT JOIN labeling_draft d ON d.item_id = l.item_id AND d.annotator_id = %(user)s
+LEFT JOIN labeling_draft d ON d.item_id = l.item_id AND d.annotator_id = %(user)s::int
 ORDER BY l.acquired_at, l.item_id
 """
 
@@ -114,10 +116,7 @@ class Candidate:
 def person_lock(project_id: int, user_id: int) -> Iterator[CursorWrapper]:
     """A transaction in which this person's claims in the project change under nobody's hands."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)",
-            [project_id, project_id, user_id],
-        )
+        cursor.execute(LOCK_PERSON, {"project": project_id, "user": user_id})
         yield cursor
 
 
@@ -134,14 +133,11 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int) -> list[Cl
 
     Items the person put off ('me later') come last, when nothing else is left.
     """
-    values = {"project": project_id, "user": user_id, "holder": holder, "count": count}
-    with person_lock(project_id, user_id) as cursor:
-        cursor.execute(CLAIM, values | {"strict": True})
-        rows = cursor.fetchall()
-        if len(rows) < count:
-            cursor.execute(CLAIM, values | {"strict": False})
-            rows = cursor.fetchall()
-    return [Claimed(*row[:6], _json(row[6]), *row[7:9], *(_json(value) for value in row[9:])) for row in rows]
+    values = {"project": project_id, "user": user_id, "holder": holder, "count": count, "strict": True}
+    rows = run_as_person(CLAIM, values)
+    if len(rows) < count:
+        rows = run_as_person(CLAIM, values | {"strict": False})
+    return [_claimed(row) for row in rows]
 
 
 def put_back(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:
@@ -176,7 +172,7 @@ def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool =
                 )
                 cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s", [project_id])
             cursor.execute(INSERT, {"project": project_id})
-            inserted = cursor.rowcount
+            inserted: int = cursor.rowcount
             cursor.execute(
                 "UPDATE projects_project SET queue_end = queue_end + %s WHERE id = %s", [staged, project_id]
             )
@@ -199,8 +195,13 @@ def open_entries(project_id: int) -> int:
         cursor.execute(
             "SELECT count(*) FROM labeling_queueentry WHERE project_id = %s AND free > 0", [project_id]
         )
-        return int(cursor.fetchone()[0])
+        count: int = cursor.fetchone()[0]
+    return count
 
 
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    names = [field.name for field in fields(Claimed)]
+    values = dict(zip(names, row, strict=True))
+    return Claimed(
+        **values | {name: from_json(values[name]) for name in ("meta", "served", "suggestion", "draft")}
+    )

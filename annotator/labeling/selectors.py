@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 
 from annotator.labeling.models import Annotation
+from annotator.labeling.statements import from_json
 
 EMPTY = """
 SELECT
@@ -94,14 +94,9 @@ def recent_work(*, project_id: int, user_id: int, limit: int = 20) -> list[Recen
         cursor.execute(RECENT, {"project": project_id, "user": user_id, "limit": limit})
         rows = cursor.fetchall()
     return [
-        Recent(id_, item, external, kind, as_list(classes), at.isoformat())
+        Recent(id_, item, external, kind, from_json(classes), at.isoformat())
         for id_, item, external, kind, classes, at in rows
     ]
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    """jsonb as the cursor hands it out: text, because Django leaves decoding to its fields."""
-    return json.loads(value) if isinstance(value, str) else value
 
 
 def count_valid(project_id: int) -> int:

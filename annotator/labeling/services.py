@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -9,16 +10,67 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from annotator.common.errors import Conflict, Invalid, NotFound
 from annotator.items.models import Item
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
+from annotator.labeling.statements import from_json, run_as_person
 from annotator.projects.models import LabelSchema, Project
-from annotator.regions import RegionError, parse_regions
+from annotator.regions import parse_regions
+from annotator.regions.errors import RegionError
 
 Regions = list[dict[str, Any]]
 MAX_SECONDS = 24 * 3600.0
+
+# `previous` is read by the revision, so that it is no longer current before the new row comes in.
+SUBMIT = """
+WITH known AS (
+  SELECT annotator_id, project_id, item_id, state, revision, regions FROM labeling_annotation WHERE id = %(id)s::uuid
+), lease AS (
+  DELETE FROM labeling_itemlease
+  WHERE item_id = %(item)s::bigint AND annotator_id = %(user)s::int AND project_id = %(project)s::int
+    AND NOT EXISTS (SELECT 1 FROM known)
+  RETURNING served, suggestion, returned_at
+), previous AS (
+  UPDATE labeling_annotation SET current = false
+  WHERE item_id = %(item)s::bigint AND annotator_id = %(user)s::int AND project_id = %(project)s::int AND current
+    AND NOT EXISTS (SELECT 1 FROM known)
+  RETURNING served, suggestion, revision
+), late AS (
+  UPDATE labeling_queueentry SET free = free - 1
+  WHERE project_id = %(project)s::int AND item_id = %(item)s::bigint
+    AND EXISTS (SELECT 1 FROM lease WHERE returned_at IS NOT NULL)
+), origin AS (
+  SELECT served, suggestion FROM lease
+  UNION ALL
+  SELECT served, suggestion FROM previous WHERE NOT EXISTS (SELECT 1 FROM lease)
+), draft AS (
+  DELETE FROM labeling_draft
+  WHERE item_id = %(item)s::bigint AND annotator_id = %(user)s::int AND EXISTS (SELECT 1 FROM origin)
+), answer AS (
+  INSERT INTO labeling_annotation (id, project_id, item_id, annotator_id, schema_id, state, current, revision, regions,
+                                   seconds, served, suggestion, created_at)
+  SELECT %(id)s::uuid, %(project)s::int, %(item)s::bigint, %(user)s::int, %(schema)s::bigint, 'submitted', true,
+         coalesce((SELECT max(revision) FROM previous), 0) + 1, %(regions)s::jsonb, %(seconds)s::float8,
+         served, suggestion, now()
+  FROM origin
+  RETURNING annotator_id, project_id, item_id, state, revision, regions
+)
+SELECT true, * FROM answer UNION ALL SELECT false, * FROM known
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was stored, as the client sees it."""
+
+    id: UUID
+    item_id: int
+    state: str
+    revision: int
+    regions: Regions
 
 
 @lru_cache(maxsize=1024)
@@ -41,7 +93,7 @@ def submit_annotation(
     schema_version: int,
     regions: Regions,
     seconds: float | None = None,
-) -> tuple[Annotation, bool]:
+) -> tuple[Answer, bool]:
     """Store a person's answer; returns it and whether it is new. The same id twice stores it once.
 
     The item must be in the person's hands (also if the claim ran out meanwhile) or be one they answered before.
@@ -51,37 +103,24 @@ def submit_annotation(
         regions = parse_regions(regions, classes=keys, task=task)
     except RegionError as error:
         raise Invalid(str(error), code="invalid_regions") from error
-    with queue.person_lock(project_id, user_id) as cursor:
-        if known := Annotation.objects.filter(pk=annotation_id).first():
-            return _same_answer(known, project_id, user_id, item_id), False
-        lease = ItemLease.objects.filter(project_id=project_id, item_id=item_id, annotator_id=user_id).first()
-        previous = Annotation.objects.filter(
-            project_id=project_id, item_id=item_id, annotator_id=user_id, current=True
-        ).first()
-        if lease is None and previous is None:
-            raise NotFound("This item was not given to you.", code="no_lease", hint="Ask for the next item.")
-        if lease and lease.returned_at:
-            queue.take_out(cursor, project_id, [item_id])
-        if previous:
-            Annotation.objects.filter(pk=previous.pk).update(current=False)
-        origin = lease or previous
-        assert origin is not None
-        annotation = Annotation.objects.create(
-            id=annotation_id,
-            project_id=project_id,
-            item_id=item_id,
-            annotator_id=user_id,
-            schema_id=schema_id,
-            revision=previous.revision + 1 if previous else 1,
-            regions=regions,
-            seconds=None if seconds is None else min(max(seconds, 0.0), MAX_SECONDS),
-            served=origin.served,
-            suggestion=origin.suggestion,
-        )
-        if lease:
-            lease.delete()
-        Draft.objects.filter(item_id=item_id, annotator_id=user_id).delete()
-    return annotation, True
+    rows = run_as_person(
+        SUBMIT,
+        {
+            "project": project_id,
+            "user": user_id,
+            "id": annotation_id,
+            "item": item_id,
+            "schema": schema_id,
+            "regions": Jsonb(regions),
+            "seconds": None if seconds is None else min(max(seconds, 0.0), MAX_SECONDS),
+        },
+    )
+    if not rows:
+        raise NotFound("This item was not given to you.", code="no_lease", hint="Ask for the next item.")
+    [(created, owner, where, item, state, revision, stored)] = rows
+    if (owner, where, item) != (user_id, project_id, item_id):
+        raise Conflict("This id was used for something else.", code="id_reused")
+    return Answer(annotation_id, item_id, state, revision, from_json(stored)), created
 
 
 def withdraw_annotation(
@@ -231,9 +270,11 @@ def archive_items(*, project_id: int, item_ids: list[int]) -> int:
 def set_overlap(*, project: Project, overlap: int) -> None:
     """Change how many people label each item; the queue follows at once."""
     with queue.queue_lock(project.pk) as cursor:
+        # From the stored value, not from `project`, which another request may have outdated.
         cursor.execute(
-            "UPDATE labeling_queueentry SET free = free + %s WHERE project_id = %s",
-            [overlap - project.overlap, project.pk],
+            """UPDATE labeling_queueentry q SET free = q.free + %s - p.overlap
+               FROM projects_project p WHERE p.id = q.project_id AND p.id = %s""",
+            [overlap, project.pk],
         )
         Project.objects.filter(pk=project.pk).update(overlap=overlap)
     project.overlap = overlap

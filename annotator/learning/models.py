@@ -46,11 +46,39 @@ class LearningSettings(models.Model):
         help_text="0 serves the ranking strictly; more mixes near-equal items, so that a batch is less alike.",
     )
     paused = models.BooleanField(default=False, help_text="No automatic retraining.")
-    seed = models.BigIntegerField(default=0)
+    seed = models.BigIntegerField(default=0, help_text="Of the exploration keys; never changes.")
+    revision = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Grows when something other than labels asks for a new ranking."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
         return f"{self.encoder} + {self.strategy}"
+
+
+class Encoding(models.Model):
+    """An encoder as it was built for a project: its digest names the feature store and, if it was fitted, its state.
+
+    The newest one with the chosen encoder and parameters is current; web processes and rounds learn from it which
+    features to use without building the encoder.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="encodings")
+    encoder = models.CharField(max_length=100)
+    params = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64)
+    dim = models.PositiveIntegerField()
+    fitted_items = models.PositiveIntegerField(default=0, help_text="Items it was fitted on; 0 when it is frozen.")
+    fitted_labels = models.PositiveIntegerField(default=0)
+    ready = models.BooleanField(default=True, help_text="False while it is to replace another and is incomplete.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="encoding_once")]
+
+    def __str__(self) -> str:
+        return f"{self.encoder} {self.digest[:12]}"
 
 
 class ModelVersion(models.Model):
@@ -61,6 +89,7 @@ class ModelVersion(models.Model):
     digest = models.CharField(max_length=64)
     encoder = models.CharField(max_length=100)
     encoder_digest = models.CharField(max_length=64)
+    weights_removed = models.BooleanField(default=False, help_text="Only its record is kept.")
     schema = models.ForeignKey(LabelSchema, on_delete=models.PROTECT, related_name="+")
     settings = models.JSONField(default=dict)
     training_digest = models.CharField(max_length=64)
@@ -115,6 +144,10 @@ class Round(models.Model):
     health = models.JSONField(default=dict)
     timings = models.JSONField(default=dict)
     error = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=0)
+    n_rows = models.PositiveIntegerField(default=0, help_text="Rows that the project had when it began.")
+    ranked = models.PositiveIntegerField(default=0, help_text="Places of the ranking that were published.")
+    explored = models.PositiveIntegerField(default=0, help_text="Places of the exploration stream.")
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True)
     published_at = models.DateTimeField(null=True)
@@ -129,5 +162,10 @@ class Round(models.Model):
     def __str__(self) -> str:
         return f"round {self.number}"
 
+    @property
+    def active(self) -> bool:
+        return self.state == self.State.ACTIVE
+
     def strategy_json(self) -> dict[str, Any]:
-        return {"key": self.strategy, **self.settings.get("strategy", {})}
+        """The strategy that made the ranking: key, version, parameters."""
+        return dict(self.settings.get("used", {"key": self.strategy}))

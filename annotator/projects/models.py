@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -10,6 +10,9 @@ from django.db import models
 from django.db.models import F, Q
 
 from annotator.accounts.models import User
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
 
 
 class Role(models.TextChoices):
@@ -70,8 +73,8 @@ class Project(models.Model):
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    memberships: models.Manager[Membership]
-    schemas: models.Manager[LabelSchema]
+    memberships: RelatedManager[Membership]
+    schemas: RelatedManager[LabelSchema]
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
@@ -137,7 +140,7 @@ class LabelSchema(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
-    classes: models.Manager[LabelClass]
+    classes: RelatedManager[LabelClass]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "version"], name="schema_version_once")]

@@ -20,6 +20,7 @@ from annotator.supervisor.services import Plan
 
 def main() -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the application cannot start, 2 when the environment is wrong."""
+    os.umask(0o077)
     if problems := env.problems():
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         return 2
@@ -100,7 +101,7 @@ def check_ports(plan: Plan) -> None:
 
 def answers(plan: Plan) -> bool:
     """Whether the web server says that it is well."""
-    names = [name for name in env.listing("ALLOWED_HOSTS") if not name.startswith(("*", "."))]
+    names = [name for name in env.items("ALLOWED_HOSTS") if not name.startswith(("*", "."))]
     headers = {"Host": names[0] if names else "localhost", "X-Forwarded-Proto": "https"}
     host, port = plan.address.removeprefix("http://").rsplit(":", 1)
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=2)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -40,10 +41,16 @@ def spawn(
         cwd=cwd,
         start_new_session=True,
         preexec_fn=_die_with_parent(death_signal, nice),
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
+        **identity(user),
     )
+
+
+def identity(user: str | None) -> dict[str, Any]:
+    """Arguments with which a child runs as another user, with that user's group and none of root's."""
+    if user is None:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def stop(

@@ -153,9 +153,7 @@ def _initialise(data: Path, bin_folder: Path, user: str | None, *, sync: bool) -
         text=True,
         cwd=data,
         env=_plain_environment(),
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
+        **children.identity(user),
     )
     if done.returncode:
         raise StartError(f"PostgreSQL could not make {data}: {done.stderr.strip() or done.stdout.strip()}")

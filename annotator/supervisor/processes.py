@@ -65,14 +65,16 @@ class Supervisor:
             os.set_blocking(end.fileno(), False)
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         signal.set_wakeup_fd(self._wake_in.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the loop
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._request_stop)
+        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._request_stop)
+        handlers[signal.SIGCHLD] = lambda *_: None  # only to wake the loop
+        self._earlier = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop_all()
         signal.set_wakeup_fd(-1)
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
         self._selector.close()
         self._wake_in.close()
         self._wake_out.close()
@@ -86,8 +88,9 @@ class Supervisor:
         return running
 
     def run_once(self, name: str, command: Sequence[str], *, env: dict[str, str], cwd: Path) -> None:
-        """Run a command to its end, its output shown as errors are; raises StartError when it fails."""
+        """Run a command to its end; raises StartError with its last lines when it fails."""
         log = Log(name, self._logs / f"{name}.log", errors=APPLICATION_ERROR, show=self.show)
+        log.quiet = True  # a failure ends with its last lines
         service = Service(name=name, start=lambda out: children.spawn(command, output=out, env=env, cwd=cwd))
         child = self._start(service, log)
         try:

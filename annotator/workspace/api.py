@@ -14,15 +14,16 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
-from annotator.common.api import current_user, parsed
+from annotator.common.api import parsed
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
 from annotator.projects.access import ANNOTATORS, require_role
 from annotator.workspace.why import why
 
-MAX_HELD = 4  # the item on screen and three ahead
+MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on their way
 
 
 class NextIn(serializers.Serializer[Any]):
@@ -233,9 +234,9 @@ def _lease_json(project_id: int, lease: queue.Claimed) -> dict[str, Any]:
     }
 
 
-def _answer_json(annotation: Annotation) -> dict[str, Any]:
+def _answer_json(annotation: Annotation | services.Answer) -> dict[str, Any]:
     return {
-        "id": annotation.pk,
+        "id": annotation.id,
         "item": annotation.item_id,
         "revision": annotation.revision,
         "state": annotation.state,

@@ -9,21 +9,23 @@ const MODIFIERS = ["Ctrl", "Alt", "Shift", "Meta"];
 const FLAGS = { Ctrl: "ctrlKey", Alt: "altKey", Shift: "shiftKey", Meta: "metaKey" };
 
 /** Keys that a class or a tool may not take as its own: the page or the browser needs them. The server refuses them too. */
-export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "0", "+", "-", "=", "/", "?", ".", ","]);
+export const RESERVED_KEYS = Object.freeze(["enter", "space", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "home", "end", "pageup", "pagedown", "+", "-", "=", "/", "?", ".", ","]);
 
 /** Keys given to classes without one, in this order. */
-export const CLASS_KEYS = Object.freeze([..."123456789qwertyuiopasdfghjklzxcvbnm"]);
+export const CLASS_KEYS = Object.freeze([..."1234567890qwertyuiopasdfghjklzxcvbnm"]);
 
-/** The annotate screen's own actions; per-user changes are laid over it. */
+/** The annotate screen's own actions; a person's changes are laid over it (createKeyboard's `keymap`). */
 export const DEFAULT_KEYMAP = Object.freeze({
   submit: ["Enter", "NumpadEnter"],
+  accept: ["Space"],
   skip: ["Period"],
   undo: ["Backspace", "Mod+KeyZ"],
   search: ["key:/"],
   help: ["key:?"],
   zoomIn: ["key:+", "key:=", "NumpadAdd"],
   zoomOut: ["key:-", "NumpadSubtract"],
-  zoomFit: ["Digit0", "Numpad0"],
+  zoomFit: ["Shift+Digit1", "Home"],
+  zoomFull: ["Shift+Digit0"],
 });
 
 const PUNCTUATION = { "/": "Slash", ".": "Period", ",": "Comma", "-": "Minus", "=": "Equal", "`": "Backquote", ";": "Semicolon", "'": "Quote", "[": "BracketLeft", "]": "BracketRight", "\\": "Backslash" };
@@ -45,7 +47,7 @@ export function parseChord(chord, apple = isApple()) {
   const code = at < 0 ? names.pop() : null;
   const key = at < 0 ? null : chord.slice(at + 4).toLowerCase();
   const mods = new Set(names.map((name) => (name === "Mod" ? (apple ? "Meta" : "Ctrl") : name)));
-  const sound = [...mods].every((name) => MODIFIERS.includes(name)) && (at < 0 ? /^[A-Z][A-Za-z0-9]*$/.test(code ?? "") : [...key].length === 1);
+  const sound = [...mods].every((name) => MODIFIERS.includes(name)) && (at < 0 ? /^(?!(Ctrl|Alt|Shift|Meta|Mod)$)[A-Z][A-Za-z0-9]*$/.test(code ?? "") : [...key].length === 1);
   if (!sound) throw new TypeError(`Not a chord: "${chord}"`);
   return { mods, code, key };
 }
@@ -91,7 +93,7 @@ export function conflicts(keymaps, apple = isApple()) {
   return [...owners.values()].filter(({ actions }) => actions.size > 1).map(({ chord, actions }) => ({ chord, actions: [...actions] }));
 }
 
-const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "⌫", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
+const LABELS = { Enter: "Enter", NumpadEnter: "Enter", Space: "Space", Backspace: "Bksp", Delete: "Del", Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", NumpadAdd: "Num +", NumpadSubtract: "Num −" };
 const PLACES = Object.fromEntries(Object.entries(PUNCTUATION).map(([character, code]) => [code, character]));
 
 /** What to print on a key hint: ["Ctrl", "Z"]. `layout` is a map of code to character, where the browser tells one. */
@@ -101,6 +103,9 @@ export function chordLabel(chord, { apple = isApple(), layout = null } = {}) {
   const last = key ?? LABELS[code] ?? layout?.get(code) ?? PLACES[code] ?? code.replace(/^(Key|Digit)/, "").replace(/^Numpad/, "Num ");
   return [...MODIFIERS.filter((name) => mods.has(name)).map((name) => names[name]), last.length === 1 ? last.toUpperCase() : last];
 }
+
+/** Enter and the number pad's Enter read alike: one hint is enough. */
+const distinct = (labels) => labels.filter((label, i) => labels.findIndex((other) => other.join() === label.join()) === i);
 
 const SILENT_INPUTS = new Set(["checkbox", "radio", "button", "submit", "reset", "range", "color", "file", "image"]);
 
@@ -118,8 +123,9 @@ const USES_ENTER = new Set(["BUTTON", "A", "SUMMARY"]);
  * `push(name, keymap, handlers, options)` returns a function that takes the scope off again.
  * A handler may return false to say that it did not want the key after all.
  */
-export function createKeyboard({ target = globalThis.document, apple = isApple() } = {}) {
+export function createKeyboard({ target = globalThis.document, apple = isApple(), keymap: changes = {} } = {}) {
   const scopes = [];
+  const keymap = { ...DEFAULT_KEYMAP, ...changes };
 
   function find(event) {
     const typing = isTyping(event.target);
@@ -148,6 +154,9 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
   target.addEventListener("keydown", onKeydown);
 
   return {
+    keymap,
+    /** The part of the keymap that a scope handles. */
+    pick: (...actions) => Object.fromEntries(actions.map((action) => [action, keymap[action]])),
     push(name, keymap, handlers, { exclusive = false, repeats = [], whileTyping = [], titles = {} } = {}) {
       const chords = Object.entries(keymap).flatMap(([action, list]) => list.map((chord) => ({ action, chord: parseChord(chord, apple) })));
       const scope = { name, keymap, chords, handlers, exclusive, titles, repeats: new Set(repeats), whileTyping: new Set(whileTyping) };
@@ -162,7 +171,7 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
       const shown = scopes.slice(Math.max(0, scopes.findLastIndex((scope) => scope.exclusive)));
       return shown.map(({ name, keymap, titles, handlers }) => ({
         scope: name,
-        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: chords.map((chord) => chordLabel(chord, { apple })) })),
+        rows: Object.entries(keymap).filter(([action]) => handlers[action]).map(([action, chords]) => ({ action, title: titles[action] ?? action, chords: distinct(chords.map((chord) => chordLabel(chord, { apple }))) })),
       }));
     },
     /** Chords that two actions of the active scopes claim. */

@@ -6,10 +6,14 @@ const LONGEST = 30000;
 const POLL = 4000;
 const REFUSED = new Set([4401, 4403, 4404]);
 
-/** Where the socket is: `base` may be empty (this site) or another address; http becomes ws. */
-export function socketAddress(base, projectId, location) {
-  const origin = base ? new URL(base, location.href).href.replace(/\/$/, "") : `${location.protocol}//${location.host}`;
-  return `${origin.replace(/^http/, "ws")}/ws/projects/${projectId}/`;
+/**
+ * Where the project's socket is. `url` is a proxy's address ("wss://host/ws/"); without it, `port` on this host, and
+ * on an https page, which a proxy serves anyway, this site itself.
+ */
+export function socketAddress({ url = "", port = "", projectId }, location) {
+  const here = port && location.protocol === "http:" ? `http://${location.hostname}:${port}` : `${location.protocol}//${location.host}`;
+  const base = url ? new URL(url, location.href).href : here;
+  return `${base.replace(/^http/, "ws").replace(/\/+$/, "").replace(/\/ws$/, "")}/ws/projects/${projectId}/`;
 }
 
 /** Milliseconds before try number `n` (from 0): doubling, capped, with full jitter in its upper half. */
@@ -98,8 +102,8 @@ export function connect(url, { fire, WebSocket = globalThis.WebSocket, page = gl
 
 /** Connect this page, where it belongs to a project. */
 export function wireLive() {
-  const { socketUrl, projectId, userId } = document.body.dataset;
+  const { socketUrl: url, socketPort: port, projectId, userId } = document.body.dataset;
   if (!projectId || !userId) return null;
   const fire = (name, detail) => document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
-  return connect(socketAddress(socketUrl, projectId, location), { fire });
+  return connect(socketAddress({ url, port, projectId }, location), { fire });
 }

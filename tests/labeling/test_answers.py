@@ -38,17 +38,23 @@ def item(project: Project, user: User) -> Item:
     return item
 
 
-def submit(project: Project, user: User, item: Item, *classes: str, **fields: object) -> tuple[Annotation, bool]:
-    values = {"annotation_id": uuid.uuid4(), "schema_version": 1, "regions": choice(*(classes or ("cat",)))} | fields
+def submit(
+    project: Project, user: User, item: Item, *classes: str, **fields: object
+) -> tuple[services.Answer, bool]:
+    values = {
+        "annotation_id": uuid.uuid4(),
+        "schema_version": 1,
+        "regions": choice(*(classes or ("cat",))),
+    } | fields
     return services.submit_annotation(project_id=project.pk, user_id=user.pk, item_id=item.pk, **values)  # type: ignore[arg-type]
 
 
 def test_an_answer_keeps_how_its_item_was_chosen_and_what_was_suggested(
     project: Project, user: User, item: Item
 ) -> None:
-    annotation, created = submit(project, user, item, "dog", seconds=2.5)
+    answer, created = submit(project, user, item, "dog", seconds=2.5)
     assert created
-    annotation.refresh_from_db()
+    annotation = Annotation.objects.get(pk=answer.id)
     assert annotation.served == {"rank": 0, "propensity": 0.5, "exploration": True, "round": 3}
     assert annotation.suggestion == {"model": 1, "classes": {"cat": 0.9}}
     assert (annotation.regions, annotation.seconds, annotation.revision) == (choice("dog"), 2.5, 1)
@@ -59,7 +65,7 @@ def test_sending_an_answer_twice_stores_it_once(project: Project, user: User, it
     same = uuid.uuid4()
     submit(project, user, item, annotation_id=same)
     annotation, created = submit(project, user, item, annotation_id=same)
-    assert (annotation.pk, created) == (same, False)
+    assert (annotation.id, created) == (same, False)
     assert Annotation.objects.count() == 1
 
 
@@ -72,7 +78,9 @@ def test_an_id_used_for_another_item_is_refused(project: Project, user: User, it
     assert caught.value.code == "id_reused"
 
 
-def test_answering_again_makes_a_revision_and_one_of_them_counts(project: Project, user: User, item: Item) -> None:
+def test_answering_again_makes_a_revision_and_one_of_them_counts(
+    project: Project, user: User, item: Item
+) -> None:
     submit(project, user, item, "cat")
     second, _ = submit(project, user, item, "dog")
     assert second.revision == 2
@@ -126,7 +134,9 @@ def test_a_multi_class_task_takes_none_or_many() -> None:
     assert [a.regions[0]["classes"] for a in Annotation.objects.order_by("item_id")] == [["a", "c"], []]
 
 
-def test_undo_withdraws_and_gives_the_item_back_to_its_author(project: Project, user: User, item: Item) -> None:
+def test_undo_withdraws_and_gives_the_item_back_to_its_author(
+    project: Project, user: User, item: Item
+) -> None:
     submit(project, user, item, "dog")
     holder, same = uuid.uuid4(), uuid.uuid4()
     for _ in range(2):
@@ -142,10 +152,16 @@ def test_undo_withdraws_and_gives_the_item_back_to_its_author(project: Project, 
     assert [a.revision for a in Annotation.objects.order_by("revision")] == [1, 2, 3]
 
 
-def test_after_undo_the_item_is_nobody_elses_until_it_is_given_back(project: Project, user: User, item: Item) -> None:
+def test_after_undo_the_item_is_nobody_elses_until_it_is_given_back(
+    project: Project, user: User, item: Item
+) -> None:
     submit(project, user, item)
     services.withdraw_annotation(
-        project_id=project.pk, user_id=user.pk, item_id=item.pk, annotation_id=uuid.uuid4(), holder=uuid.uuid4()
+        project_id=project.pk,
+        user_id=user.pk,
+        item_id=item.pk,
+        annotation_id=uuid.uuid4(),
+        holder=uuid.uuid4(),
     )
     other = join(project)
     assert queue.claim(project_id=project.pk, user_id=other.pk, holder=uuid.uuid4(), count=1) == []
@@ -158,14 +174,20 @@ def test_there_is_nothing_to_undo_on_other_peoples_answers(project: Project, use
     submit(project, user, item)
     with pytest.raises(NotFound):
         services.withdraw_annotation(
-            project_id=project.pk, user_id=join(project).pk, item_id=item.pk, annotation_id=uuid.uuid4(), holder=uuid.uuid4()
+            project_id=project.pk,
+            user_id=join(project).pk,
+            item_id=item.pk,
+            annotation_id=uuid.uuid4(),
+            holder=uuid.uuid4(),
         )
 
 
 def test_a_skip_twice_is_one_skip_and_can_be_undone(project: Project, user: User, item: Item) -> None:
     same, holder = uuid.uuid4(), uuid.uuid4()
     for _ in range(2):
-        services.skip_item(project_id=project.pk, user_id=user.pk, skip_id=same, item_id=item.pk, reason="blurred")
+        services.skip_item(
+            project_id=project.pk, user_id=user.pk, skip_id=same, item_id=item.pk, reason="blurred"
+        )
     other = join(project)
     for _ in range(2):
         services.withdraw_skip(project_id=project.pk, user_id=user.pk, skip_id=same, holder=holder)
@@ -174,7 +196,9 @@ def test_a_skip_twice_is_one_skip_and_can_be_undone(project: Project, user: User
     assert lease.item_id == item.pk
 
 
-def test_a_draft_is_kept_shown_again_and_gone_after_the_answer(project: Project, user: User, item: Item) -> None:
+def test_a_draft_is_kept_shown_again_and_gone_after_the_answer(
+    project: Project, user: User, item: Item
+) -> None:
     services.save_draft(project_id=project.pk, user_id=user.pk, item_id=item.pk, regions=choice("dog"))
     services.save_draft(project_id=project.pk, user_id=user.pk, item_id=item.pk, regions=choice("cat"))
     assert Draft.objects.get().regions == choice("cat")
@@ -191,7 +215,10 @@ def test_recent_work_lists_answers_and_skips_newest_first(project: Project, user
     queue.claim(project_id=project.pk, user_id=user.pk, holder=uuid.uuid4(), count=1)
     services.skip_item(project_id=project.pk, user_id=user.pk, skip_id=uuid.uuid4(), item_id=second.pk)
     recent = selectors.recent_work(project_id=project.pk, user_id=user.pk)
-    assert [(r.kind, r.classes, r.item_id) for r in recent] == [("skip", [], second.pk), ("annotation", ["dog"], item.pk)]
+    assert [(r.kind, r.classes, r.item_id) for r in recent] == [
+        ("skip", [], second.pk),
+        ("annotation", ["dog"], item.pk),
+    ]
 
 
 def reason(project: Project, user: User) -> str:

@@ -73,7 +73,9 @@ def test_annotators_get_disjoint_items_from_the_head() -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_served_order_is_the_ranking_over_what_is_open_for_any_number_of_annotators(data: st.DataObject) -> None:
+def test_served_order_is_the_ranking_over_what_is_open_for_any_number_of_annotators(
+    data: st.DataObject,
+) -> None:
     project = make_project()
     people = [join(project) for _ in range(data.draw(st.integers(1, 4)))]
     items = make_items(project, data.draw(st.integers(0, 12)))
@@ -235,7 +237,8 @@ def test_a_claim_given_back_after_the_ranking_changed_is_served_by_the_next_one(
 
 
 @pytest.mark.parametrize(
-    ("policy", "skipper_gets", "other_gets"), [("others", [1], [0, 1]), ("me_later", [1, 0], [0, 1]), ("nobody", [1], [1])]
+    ("policy", "skipper_gets", "other_gets"),
+    [("others", [1], [0, 1]), ("me_later", [1, 0], [0, 1]), ("nobody", [1], [1])],
 )
 def test_skip_policies(policy: str, skipper_gets: list[int], other_gets: list[int]) -> None:
     project = make_project(skip_policy=policy, overlap=2)
@@ -262,14 +265,14 @@ def test_many_annotators_at_once_never_share_an_item() -> None:
     items = make_items(project, 120)
     publish(project, items)
     got: dict[int, list[int]] = {person.pk: [] for person in people}
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def work(person: User) -> None:
         try:
             while claimed := claim(project, person):
                 got[person.pk] += claimed
                 answer(project, person, claimed[0])
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - reported by the main thread
             failures.append(error)
         finally:
             connection.close()

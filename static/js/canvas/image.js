@@ -14,7 +14,7 @@ export function mount(root, { item, keyboard = null, readonly = false }) {
     button("minus", "Zoom out (−)", () => zoom(1 / STEP)),
     scaleText,
     button("plus", "Zoom in (+)", () => zoom(STEP)),
-    button("fit", "Fit (0)", () => showAll()),
+    button("fit", "Fit (Shift 1)", () => showAll()),
   );
   const frame = el("div", { class: "canvas-image", tabindex: "0", role: "group", "aria-label": "Image", "aria-readonly": readonly ? "true" : false }, image);
   root.replaceChildren(frame, tools);
@@ -118,7 +118,7 @@ export function mount(root, { item, keyboard = null, readonly = false }) {
   watcher.observe(frame);
   const unbind = keyboard?.push(
     "Image",
-    { zoomIn: ["key:+", "key:=", "NumpadAdd"], zoomOut: ["key:-", "NumpadSubtract"], zoomFit: ["Digit0", "Numpad0"], zoomFull: ["Shift+Digit0"] },
+    keyboard.pick("zoomIn", "zoomOut", "zoomFit", "zoomFull"),
     { zoomIn: () => zoom(STEP), zoomOut: () => zoom(1 / STEP), zoomFit: showAll, zoomFull: oneToOne },
     { repeats: ["zoomIn", "zoomOut"], titles: { zoomIn: "Zoom in", zoomOut: "Zoom out", zoomFit: "Fit", zoomFull: "Actual size" } },
   );

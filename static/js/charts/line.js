@@ -36,7 +36,7 @@ function options(node, data, width, readout) {
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false }, y: { range: () => valueRange(data.series, data) } },
     axes: [
-      { ...axis, label: data.x_label, labelSize: 22, values: (_, values) => values.map((value) => formatValue(value, "number")) },
+      { ...axis, label: data.x_label, size: 28, labelSize: 20, labelGap: 0, values: (_, values) => values.map((value) => formatValue(value, "number")) },
       { ...axis, size: 56, values: (_, values) => values.map((value) => (data.format === "percent" ? `${Math.round(value * 1000) / 10} %` : formatValue(value, data.format))) },
     ],
     hooks: {
@@ -96,11 +96,11 @@ export function mount(node) {
       node.replaceChildren(el("p", { class: "muted", text: data.empty ?? "No values yet." }));
       return;
     }
-    readout = el("div", { class: "chart__readout", "aria-hidden": "true" });
+    readout = el("div", { class: "chart__readout truncate", "aria-hidden": "true" });
     const rows = table(data);
     rows.open = open;
     node.classList.add("chart");
-    node.replaceChildren(legend(data), holder, readout, rows);
+    node.replaceChildren(el("div", { class: "chart__head" }, legend(data), readout), holder, rows);
     drawPlot();
   }
 

@@ -32,7 +32,7 @@ export function statusWords({ state, unsent, refused, durable }) {
   const open = durable ? "" : " Keep this page open: this browser cannot store them.";
   if (refused) return `${plural(refused)} refused by the server.${open}`;
   if (state === "signed-out") return `You are signed out. ${plural(unsent)} kept here until you sign in again.${open}`;
-  if (state === "offline") return `The server cannot be reached. ${plural(unsent)} kept here, sent when it is back.${open}`;
+  if (state === "offline") return `The server does not answer. ${plural(unsent)} kept here, sent when it is back.${open}`;
   return "";
 }
 

@@ -1,15 +1,20 @@
 // Which class is chosen, suggested, found: the rules of the classification panel, without a DOM.
 import { CLASS_KEYS, RESERVED_KEYS } from "../keyboard.js";
 
-/** Classes with a key each: their own where it is free and allowed, else the next one nobody wants; some get none. */
+/**
+ * Classes with a key each: their own where it is free and allowed, else their name where that is one character
+ * (the digit 3 is on 3), else the next one nobody wants; some get none.
+ */
 export function withHotkeys(classes) {
   const taken = new Set(RESERVED_KEYS);
-  const own = classes.map(({ hotkey }) => {
-    const key = (hotkey ?? "").toLowerCase();
+  const take = (wanted) => {
+    const key = (wanted ?? "").toLowerCase();
     if (!key || taken.has(key)) return null;
     taken.add(key);
     return key;
-  });
+  };
+  const chosen = classes.map(({ hotkey }) => take(hotkey));
+  const own = classes.map(({ name = "" }, i) => chosen[i] ?? (CLASS_KEYS.includes(name.toLowerCase()) ? take(name) : null));
   const free = CLASS_KEYS.filter((key) => !taken.has(key));
   return classes.map((entry, i) => ({ ...entry, hotkey: own[i] ?? free.shift() ?? null }));
 }

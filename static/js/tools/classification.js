@@ -58,6 +58,12 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
     if (!multiple) onPick(key);
   }
 
+  function press(key) {
+    choose(key);
+    // Where the focus is already among the classes, it goes along, so that arrows and Space go on from here.
+    if (panel.contains(document.activeElement)) rows.get(key).input.focus();
+  }
+
   function filter() {
     const found = search(classes, field.value);
     for (const [key, { node }] of rows) node.hidden = !found.includes(key);
@@ -92,9 +98,9 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
 
   const withKey = classes.filter(({ hotkey }) => hotkey);
   const keymap = Object.fromEntries(withKey.map(({ key, hotkey }) => [`class:${key}`, [`key:${hotkey}`]]));
-  const handlers = Object.fromEntries(withKey.map(({ key }) => [`class:${key}`, () => choose(key)]));
+  const handlers = Object.fromEntries(withKey.map(({ key }) => [`class:${key}`, () => press(key)]));
   const titles = Object.fromEntries(withKey.map(({ key, name: title }) => [`class:${key}`, title]));
-  if (field) Object.assign(keymap, { search: ["key:/"] });
+  if (field && keyboard) Object.assign(keymap, keyboard.pick("search"));
   const unbind = readonly ? null : keyboard?.push("Classes", keymap, { ...handlers, search: () => field.focus() }, { titles: { ...titles, search: "Search classes" } });
 
   return {

@@ -32,7 +32,7 @@ export function confirmDialog({ text, title = "Are you sure?", action = "OK", da
   check();
   dialog.returnValue = "cancel";
   dialog.showModal();
-  (word ? ui.input : danger ? dialog.querySelector("[value=cancel]") : ui.ok).focus();
+  (word ? ui.input : danger ? dialog.querySelector("[data-close-dialog]") : ui.ok).focus();
   return new Promise((resolve) => {
     const answer = (value) => {
       answering = null;

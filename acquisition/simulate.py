@@ -1,0 +1,113 @@
+"""Replays labelling on data whose targets are known: what a strategy would have learned, label by label."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acquisition import registry
+from acquisition.arrays import Array, Ints, take_rows, to_numpy
+from acquisition.compose import Mode, serve
+from acquisition.errors import PoolError
+from acquisition.hashing import draw_seed
+from acquisition.pool import Labeled, Pool
+
+# (features (l, D), targets (l,) or (l, C), queries) -> probabilities (q, C) of each of the queries
+FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array]], Sequence[Array]]
+Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A learning curve: labels (k,), score (k,) on the test set after each batch; ids in the order of labelling."""
+
+    labels: Ints
+    score: npt.NDArray[np.float64]
+    ids: Ints
+    explore: npt.NDArray[np.bool_]
+
+
+def accuracy(targets: npt.NDArray[Any], proba: npt.NDArray[Any]) -> float:
+    """Share of rows whose most probable class is the target; multi-label: share of labels right at 0.5."""
+    right = (proba >= 0.5) == targets if targets.ndim == 2 else proba.argmax(axis=1) == targets
+    return float(right.mean())
+
+
+def replay(
+    *,
+    features: Array,
+    targets: npt.NDArray[Any],
+    test_features: Array,
+    test_targets: npt.NDArray[Any],
+    n_classes: int,
+    fit_predict: FitPredict,
+    strategy: str,
+    batches: Sequence[int],
+    seed: int,
+    params: Mapping[str, Any] | None = None,
+    cold_start: str = "random",
+    mode: Mode = "power",
+    beta: float | None = None,
+    share: float = 0.0,
+    metric: Metric = accuracy,
+) -> Replay:
+    """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
+
+    features (n, D), targets (n,) classes or bool (n, C). Where the strategy needs a model and there is none (no
+    labels yet, or single-label with one class seen) `cold_start` chooses. Rows are served as the product does it:
+    `mode`, `beta` and the exploration `share` of `acquisition.compose.serve`. While one class was seen, the score is
+    that of always predicting it. Stops when the pool is empty. One seed, one result.
+    """
+    targets, test_targets = np.asarray(targets), np.asarray(test_targets)
+    if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:
+        raise PoolError("Features and targets must be equally many.")
+    rng = np.random.default_rng(seed)
+    exploration_seed = draw_seed(rng)
+    wanted, first = registry.get(strategy), registry.get(cold_start)
+    multi = targets.ndim == 2
+    known = np.empty(0, dtype=np.int64)
+    explored: list[bool] = []
+    labels, scores = [], []
+    proba: npt.NDArray[Any] | None = None
+    for batch in batches:
+        left = np.setdiff1d(np.arange(len(targets)), known)
+        if not len(left):
+            break
+        pool = Pool(
+            left,
+            proba=None if proba is None else proba[left],
+            features=take_rows(features, left),
+            multi_label=multi,
+        )
+        labeled = Labeled(
+            ids=known,
+            n_classes=n_classes,
+            features=take_rows(features, known),
+            targets=targets[known],
+            multi_label=multi,
+        )
+        now, options = (wanted, params or {}) if wanted.spec.needs <= pool.signals else (first, {})
+        ranking = now.select(pool, labeled, batch, rng, **options)
+        served = serve(
+            ranking,
+            batch,
+            jointly=now.spec.batch_aware,
+            mode=mode,
+            beta=beta,
+            share=share,
+            seed=exploration_seed,
+            rng=rng,
+        )
+        known = np.concatenate([known, served.ids])
+        explored += served.explore.tolist()
+        if multi or len(np.unique(targets[known])) > 1:
+            queries = [features, test_features]
+            every, test = fit_predict(take_rows(features, known), targets[known], queries)
+            proba, test_proba = to_numpy(every), to_numpy(test)
+        else:
+            test_proba = np.tile(np.eye(n_classes)[targets[known[0]]], (len(test_targets), 1))
+        labels.append(len(known))
+        scores.append(metric(test_targets, test_proba))
+    return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))

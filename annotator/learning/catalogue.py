@@ -1,0 +1,140 @@
+"""What a project can choose from: strategies and encoders that fit it, and validated parameters. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from acquisition import params as strategy_params
+from acquisition import registry as strategy_registry
+from acquisition.errors import AcquisitionError
+from acquisition.registry import Strategy
+from annotator import env
+from annotator.common.errors import Invalid
+from annotator.projects.models import Project
+from models_zoo import registry as encoder_registry
+from models_zoo.errors import ModelError
+from models_zoo.registry import EncoderSpec
+
+# What a round can hand to a strategy before and after there is a model.
+COLD_SIGNALS = frozenset({"features"})
+WARM_SIGNALS = frozenset({"features", "proba"})
+PREFERRED_ENCODERS = {
+    "text": ("minilm", "tfidf"),
+    "image": ("torchvision", "small_cnn"),
+}
+WEIGHT_FILES = frozenset({".pt", ".pth", ".safetensors"})
+PREFERRED_COLD = ("typicality", "kmeans", "random")
+PREFERRED_WARM = ("margin", "entropy", "random")
+
+
+def strategies(task: str, *, cold: bool) -> tuple[Strategy, ...]:
+    """Strategies that can work on this task with what exists before (`cold`) or after the first model."""
+    return strategy_registry.available(task=task, signals=COLD_SIGNALS if cold else WARM_SIGNALS)
+
+
+def encoders(modality: str) -> list[EncoderSpec]:
+    """Encoders of a modality, those that cannot be built here included; ask `spec.available()`."""
+    return encoder_registry.available(modality)  # type: ignore[arg-type]
+
+
+def default_strategy(task: str, *, cold: bool) -> str:
+    keys = [strategy.spec.key for strategy in strategies(task, cold=cold)]
+    preferred = PREFERRED_COLD if cold else PREFERRED_WARM
+    return next((key for key in preferred if key in keys), "random")
+
+
+def default_encoder(modality: str) -> tuple[str, dict[str, Any]]:
+    """Key and parameters of the best encoder that works here without a download; else the first there is."""
+    specs = {spec.key: spec for spec in encoders(modality)}
+    for key in (*PREFERRED_ENCODERS.get(modality, ()), *specs):
+        if key in specs:
+            for params in ({}, *_with_weights(specs[key])):
+                if specs[key].available(located(specs[key], specs[key].complete(params))).state == "ready":
+                    return key, specs[key].complete(params)
+    first = next(iter(specs), "")
+    return first, specs[first].complete() if first else {}
+
+
+def _with_weights(spec: EncoderSpec) -> list[dict[str, Any]]:
+    """Parameters for weight files that lie here and are named after an architecture of this encoder."""
+    architectures = spec.params.get("architecture", {}).get("enum", ())
+    files = [path for folder in weight_folders() if folder.is_dir() for path in sorted(folder.iterdir())]
+    return [
+        {"architecture": architecture, "weights": path.name}
+        for architecture in architectures
+        for path in files
+        if path.name.startswith(architecture) and path.suffix in WEIGHT_FILES and "weights" in spec.params
+    ]
+
+
+def checked_strategy(key: str, params: Mapping[str, Any], *, task: str, cold: bool) -> dict[str, Any]:
+    """The complete parameters of a strategy that fits, or Invalid with what is wrong."""
+    fitting = {strategy.spec.key: strategy for strategy in strategies(task, cold=cold)}
+    if key not in fitting:
+        when = "before the first model" if cold else "with a model"
+        raise Invalid(
+            f"The strategy '{key}' cannot be used {when} here.",
+            code="unfit_strategy",
+            hint=f"Choose one of: {', '.join(fitting)}.",
+        )
+    try:
+        return strategy_params.validate(fitting[key].spec.params, params)
+    except AcquisitionError as error:
+        raise Invalid(str(error), code=error.code) from error
+
+
+def checked_encoder(key: str, params: Mapping[str, Any], *, modality: str) -> dict[str, Any]:
+    """The complete parameters of an encoder that can be built here, or Invalid with what is wrong."""
+    specs = {spec.key: spec for spec in encoders(modality)}
+    if key not in specs:
+        raise Invalid(
+            f"There is no encoder '{key}' for this kind of item.",
+            code="unknown_encoder",
+            hint=f"Choose one of: {', '.join(specs)}.",
+        )
+    try:
+        complete = specs[key].complete(params)
+        state = specs[key].available(located(specs[key], complete))
+    except ModelError as error:
+        raise Invalid(str(error), code=error.code) from error
+    if not state:
+        raise Invalid(f"'{specs[key].title}' cannot be used here.", code="unavailable", hint=state.reason)
+    return complete
+
+
+def located(spec: EncoderSpec, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with file names turned into paths inside the folder of weights; Invalid for any path outside."""
+    found = dict(params)
+    for name, schema in spec.params.items():
+        if schema.get("format") == "path" and found.get(name):
+            found[name] = _inside_weights(str(found[name]))
+    return found
+
+
+def weight_folders() -> list[Path]:
+    """Where weights are looked for: the folder that the environment names, and the data folder's own."""
+    named = env.text("ANNOTATOR_WEIGHTS")
+    return [*([Path(named).expanduser().resolve()] if named else []), Path(settings.HOME) / "weights"]
+
+
+def _inside_weights(value: str) -> str:
+    """A file or folder of the weights folders as an absolute path; a name that is no path stays (a hub's model)."""
+    for folder in weight_folders():
+        path = (folder / value).resolve()
+        if path.is_relative_to(folder.resolve()) and path.exists():
+            return str(path)
+    if value.startswith(("/", ".", "~")) or ".." in Path(value).parts or Path(value).suffix in WEIGHT_FILES:
+        raise Invalid(
+            f"'{value}' is not in the folder of weights.",
+            code="outside_weights",
+            hint="Put the file into the folder that ANNOTATOR_WEIGHTS names, and give its name.",
+        )
+    return value
+
+
+def task_of(project: Project) -> str:
+    return "multi" if project.task == Project.Task.MULTI else "single"

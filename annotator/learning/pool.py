@@ -1,0 +1,71 @@
+"""What may be served now, as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.learning.arrays import copy_columns
+
+Ints = npt.NDArray[np.int64]
+
+# A superset on purpose: answered and refused items are few, and are taken out in memory.
+LIVE = "SELECT row, id FROM items_item WHERE project_id = %s AND archived_at IS NULL AND split = 'pool'"
+ANSWERED = """
+SELECT i.row, count(*) FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
+WHERE a.project_id = %s AND a.current AND a.state = 'submitted' GROUP BY i.row
+"""
+REFUSED = """
+SELECT DISTINCT i.row FROM labeling_skip s JOIN items_item i ON i.id = s.item_id
+WHERE s.project_id = %s AND s.policy = 'nobody' AND NOT s.withdrawn
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class ServablePool:
+    """Items that wait for answers: fresh ones without any, and started ones that want more (overlap).
+
+    All arrays hold `Item.row`, ascending; `item_id` (n_rows,) maps rows to ids, 0 where there is no servable item.
+    """
+
+    fresh: Ints
+    started: Ints
+    item_id: Ints
+
+    @property
+    def rows(self) -> Ints:
+        return np.union1d(self.fresh, self.started) if len(self.started) else self.fresh
+
+    def digest(self) -> str:
+        return hashlib.sha256(np.ascontiguousarray(self.rows, dtype="<i8").tobytes()).hexdigest()
+
+
+def servable_pool(project_id: int, *, overlap: int, n_rows: int) -> ServablePool:
+    """The live pool items below `n_rows` that do not have `overlap` answers yet and were not refused for everybody."""
+    rows, ids = copy_columns(LIVE, [project_id], ["i4", "i8"])
+    answered, answers = copy_columns(ANSWERED, [project_id], ["i4", "i8"])
+    (refused,) = copy_columns(REFUSED, [project_id], ["i4"])
+    item_id = np.zeros(n_rows, dtype=np.int64)
+    below = rows < n_rows
+    item_id[rows[below]] = ids[below]
+    fresh = item_id > 0
+    fresh[refused[refused < n_rows]] = False
+    inside = answered < n_rows
+    answered, answers = answered[inside], answers[inside]
+    started = answered[(answers < overlap) & fresh[answered]]
+    fresh[answered] = False
+    return ServablePool(np.flatnonzero(fresh).astype(np.int64), np.sort(started), item_id)
+
+
+def pack_rows(rows: Ints, n_rows: int) -> npt.NDArray[np.uint8]:
+    """Rows as packed bits: 125 kB for a million."""
+    mask = np.zeros(n_rows, dtype=bool)
+    mask[rows] = True
+    return np.packbits(mask)
+
+
+def unpack_rows(packed: npt.NDArray[np.uint8]) -> Ints:
+    return np.flatnonzero(np.unpackbits(np.asarray(packed))).astype(np.int64)

@@ -1,0 +1,52 @@
+"""Why an item is served, in a sentence and in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.learning.models import Round
+
+TEXTS = {
+    "exploration": "Drawn at random, to measure how good the model is.",
+    "unscored": "New here: the model has not seen it yet.",
+    "finish": "Somebody has answered it; another answer is wanted.",
+    "initial": "No model yet: items come in random order.",
+    "fallback": "Random order, because the last ranking failed.",
+    "random": "Drawn at random.",
+    "typicality": "Typical of many items like it, so its label tells about all of them.",
+    "kmeans": "Stands for a group of items that are alike.",
+}
+
+
+def reason_of(
+    kind: str,
+    round_: Round,
+    told: dict[str, Any] | None,
+    proba: npt.NDArray[np.float32] | None,
+    class_keys: list[str],
+    utility: float | None,
+) -> dict[str, Any]:
+    """`kind`, a `text` for people, and what the strategy told about the item, if it did."""
+    if "opening" in round_.settings:
+        kind = str(round_.settings["opening"])
+    if kind != "ranked":
+        return {"kind": kind, "text": TEXTS[kind]}
+    reason: dict[str, Any] = {"kind": round_.strategy, "utility": utility, **(told or {})}
+    if told is None and proba is not None and not np.isnan(proba).any() and len(class_keys) > 1:
+        best = np.argsort(-proba, kind="stable")[:2]
+        reason["classes"] = [class_keys[index] for index in best]
+        reason["probabilities"] = [round(float(proba[index]), 4) for index in best]
+    return {**reason, "text": _text(reason)}
+
+
+def _text(reason: dict[str, Any]) -> str:
+    chances = [f"{100 * chance:.0f} %" for chance in reason.get("probabilities", [])]
+    names = reason.get("classes") or reason.get("labels") or []
+    if len(names) >= 2 and len(chances) >= 2 and "labels" not in reason:
+        return f"The model wavers between {names[0]} ({chances[0]}) and {names[1]} ({chances[1]})."
+    if names and chances:
+        return f"The model is least sure about {names[0]} ({chances[0]})."
+    return TEXTS.get(str(reason["kind"]), "Ranked high by the strategy in use.")

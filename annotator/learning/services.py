@@ -1,0 +1,194 @@
+"""What the rest of the product asks of learning. Runs in web processes: no torch here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+
+from annotator.accounts.models import User
+from annotator.common.errors import Conflict, Invalid, NotFound
+from annotator.common.events import send_event
+from annotator.items.features import open_store
+from annotator.jobs.models import Job
+from annotator.jobs.services import cancel_job
+from annotator.labeling import queue
+from annotator.learning import catalogue, opening, triggers
+from annotator.learning.folders import weights_path
+from annotator.learning.models import LearningSettings, ModelVersion, Round
+from annotator.learning.triggers import start_due_rounds, start_round_if_due
+from annotator.learning.window import Window, window_size
+from annotator.projects.models import Project
+
+__all__ = [
+    "cancel_round",
+    "on_items_added",
+    "refill_if_low",
+    "roll_back",
+    "settings_of",
+    "start_due_rounds",
+    "start_round",
+    "start_round_if_due",
+    "update_settings",
+]
+
+LOW = 4  # the window is refilled when less than a quarter of it is left
+REFILL_LOCK = 1_000_003  # second key of the advisory lock; people's ids are far below
+
+
+def settings_of(project: Project) -> LearningSettings:
+    """The project's learning settings, made with sensible defaults when first asked for."""
+    task = catalogue.task_of(project)
+    encoder, params = catalogue.default_encoder(project.modality)
+    settings, _ = LearningSettings.objects.get_or_create(
+        project=project,
+        defaults={
+            "encoder": encoder,
+            "encoder_params": params,
+            "strategy": catalogue.default_strategy(task, cold=False),
+            "cold_strategy": catalogue.default_strategy(task, cold=True),
+            "seed": secrets.randbits(62),
+        },
+    )
+    return settings
+
+
+def on_items_added(project_id: int) -> Job | None:
+    """After an import: a random window at once if nobody has anything to do, and a job that encodes the items."""
+    settings_of(Project.objects.get(pk=project_id))
+    if not queue.open_entries(project_id):
+        opening.publish_random(project_id)
+    triggers.mark_changed(project_id)
+    return triggers.start_encoding(project_id)
+
+
+def start_round(*, project: Project, by: User | None, trigger: str = "manual") -> Round:
+    """Begin a round now; Conflict while one runs."""
+    settings_of(project)
+    triggers.end_orphans(project.pk)
+    round_ = triggers.begin_round(project.pk, trigger=trigger, by=by)
+    if round_ is None:
+        raise Conflict("A round is running already.", code="round_active", hint="Wait for it or cancel it.")
+    return round_
+
+
+def cancel_round(*, round_: Round) -> None:
+    """Ask a running round to stop; the queue stays as it is."""
+    if not round_.active or round_.job is None:
+        raise Conflict("This round has already ended.", code="round_ended")
+    cancel_job(job=round_.job)
+    triggers.end_orphans(round_.project_id)
+
+
+def roll_back(*, version: ModelVersion, by: User | None) -> Round:
+    """That version in use again, and a round that only scores and ranks with it."""
+    project_id = version.project_id
+    if version.weights_removed or not weights_path(project_id, version.number).exists():
+        raise Conflict(
+            f"The weights of model {version.number} are not kept any more.",
+            code="weights_removed",
+            hint="Its record stays; choose a newer model.",
+        )
+    if open_store(project_id, version.encoder_digest) is None:
+        raise Conflict(
+            f"The features that model {version.number} was trained on are gone.",
+            code="features_removed",
+            hint="Choose a model of the current encoder.",
+        )
+    triggers.end_orphans(project_id)
+    with transaction.atomic():
+        round_ = triggers.begin_round(
+            project_id, trigger="rollback", by=by, settings={"use_model": version.number}
+        )
+        if round_ is None:
+            raise Conflict("A round is running.", code="round_active", hint="Wait for it or cancel it.")
+        others = ModelVersion.objects.filter(project_id=project_id, in_use=True).exclude(pk=version.pk)
+        others.update(in_use=False)
+        ModelVersion.objects.filter(pk=version.pk).update(in_use=True)
+        send_event(project_id, "round", number=round_.number, state=round_.state)
+    return round_
+
+
+def update_settings(*, settings: LearningSettings, by: User | None, values: Mapping[str, Any]) -> LearningSettings:
+    """Validate and store what a manager chose; features are computed and a new ranking made as needed."""
+    project = settings.project
+    for name, value in values.items():
+        setattr(settings, name, value)
+    task = catalogue.task_of(project)
+    settings.encoder_params = catalogue.checked_encoder(
+        settings.encoder, settings.encoder_params, modality=project.modality
+    )
+    settings.strategy_params = catalogue.checked_strategy(
+        settings.strategy, settings.strategy_params, task=task, cold=False
+    )
+    settings.cold_params = catalogue.checked_strategy(
+        settings.cold_strategy, settings.cold_params, task=task, cold=True
+    )
+    _check_fields(settings)
+    with transaction.atomic():
+        settings.save()
+        triggers.mark_changed(project.pk)
+        if {"encoder", "encoder_params"} & set(values):
+            triggers.start_encoding(project.pk, by=by)
+        start_round_if_due(project.pk, "settings")
+    settings.refresh_from_db()
+    return settings
+
+
+def refill_if_low(project_id: int) -> int:
+    """Append the next part of the ranking when the window runs low; returns how many entries went in.
+
+    One process does it at a time, the others go on with what is there.
+    """
+    round_ = (
+        Round.objects.filter(project_id=project_id, published_at__isnull=False)
+        .select_related("model")
+        .order_by("-published_at")
+        .first()
+    )
+    if round_ is None:
+        return 0
+    size = window_size(int(round_.settings.get("batch_size", 1)))
+    if queue.open_entries(project_id) * LOW > size:
+        return 0
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [project_id, REFILL_LOCK])
+            if not cursor.fetchone()[0]:
+                return 0
+        return _refill(Round.objects.select_related("model").get(pk=round_.pk))
+
+
+def _refill(round_: Round) -> int:
+    """Parts of the ranking until something of it is still wanted."""
+    while True:
+        try:
+            window = Window(round_)
+        except FileNotFoundError:
+            return 0
+        if not len(window.served):
+            return 0
+        added = queue.publish(
+            project_id=round_.project_id, candidates=list(window.candidates()), replace=False
+        )
+        round_.ranked, round_.explored = window.ranked, window.explored
+        round_.save(update_fields=["ranked", "explored"])
+        if added:
+            return added
+
+
+def _check_fields(settings: LearningSettings) -> None:
+    try:
+        settings.full_clean(exclude=["project"])
+    except ValidationError as error:
+        raise Invalid("Some settings are not valid.", errors=error.message_dict) from error
+
+
+def model_of(project_id: int, number: int) -> ModelVersion:
+    version = ModelVersion.objects.filter(project_id=project_id, number=number).first()
+    if version is None:
+        raise NotFound(f"There is no model {number} in this project.")
+    return version

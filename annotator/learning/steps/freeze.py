@@ -1,0 +1,66 @@
+"""Step 1: write down the labels and the settings that this round works with."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from django.utils import timezone
+
+from annotator.learning import catalogue
+from annotator.learning.encodings import current_encoding
+from annotator.learning.exploration import random_share
+from annotator.learning.models import LearningSettings, ModelVersion
+from annotator.learning.work import Work
+from annotator.projects.models import Project
+from annotator.quality.consensus import consensus
+
+
+def freeze(work: Work) -> None:
+    """Consensus -> training.npz with its digest; settings, schema and encoding -> the round."""
+    # Before reading: an answer that arrives meanwhile counts as new rather than as seen.
+    work.round.frozen_at = timezone.now()
+    project = Project.objects.get(pk=work.round.project_id)
+    chosen = LearningSettings.objects.get(project=project)
+    schema = project.schema
+    agreed = consensus(project, schema)
+    share = random_share(project.pk, chosen.seed, agreed.rows)
+    part = work.folder / f"training.{os.getpid()}.npz"
+    np.savez(part, rows=agreed.rows, targets=agreed.targets, share=share)
+    part.replace(work.folder / "training.npz")
+    work.round.n_rows = project.next_row
+    work.round.revision = chosen.revision
+    work.round.n_labels = len(agreed)
+    work.round.training_digest = agreed.digest()
+    use_model = work.round.settings.get("use_model")
+    work.round.settings = {
+        "schema": schema.pk,
+        "schema_version": schema.version,
+        "class_keys": list(agreed.class_keys),
+        "undecided": agreed.undecided,
+        **settings_json(chosen),
+        "encoder_digest": _encoder_digest(chosen, use_model),
+        **({"use_model": use_model} if use_model else {}),
+    }
+
+
+def settings_json(chosen: LearningSettings) -> dict[str, object]:
+    """What the manager chose, as it stands in a round's record."""
+    return {
+        "encoder": chosen.encoder,
+        "encoder_params": chosen.encoder_params,
+        "warm": {"key": chosen.strategy, "params": chosen.strategy_params},
+        "cold": {"key": chosen.cold_strategy, "params": chosen.cold_params},
+        "batch_size": chosen.batch_size,
+        "exploration_share": chosen.exploration_share,
+        "randomness": chosen.randomness,
+        "exploration_seed": chosen.seed,
+        "task": catalogue.task_of(chosen.project),
+    }
+
+
+def _encoder_digest(chosen: LearningSettings, use_model: int | None) -> str:
+    if use_model:
+        return ModelVersion.objects.get(project_id=chosen.project_id, number=use_model).encoder_digest
+    encoding = current_encoding(chosen)
+    return encoding.digest if encoding else ""

@@ -1,0 +1,44 @@
+"""Step 6: the head of the ranking becomes the queue, and the round's model the one in use, in one transaction."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotator.common.events import send_event
+from annotator.labeling import queue
+from annotator.learning.models import ModelVersion, Round
+from annotator.learning.window import Window
+from annotator.learning.work import Work
+
+
+def publish(work: Work) -> None:
+    """Swap the queue's window. Running it twice publishes the same window once."""
+    round_ = work.round
+    round_.ranked = round_.explored = 0
+    window = Window(round_, work.folder, item_ids=work.pool.item_id)
+    candidates = list(window.candidates())
+    with transaction.atomic():
+        published = queue.publish(project_id=round_.project_id, candidates=candidates)
+        use_model(round_.project_id, round_.model)
+        round_.ranked, round_.explored = window.ranked, window.explored
+        round_.published_at = timezone.now()
+        round_.health |= {
+            "published": published,
+            "window": len(candidates),
+            "exploration": sum(candidate.served["exploration"] for candidate in candidates),
+        }
+        # In the same transaction: after a crash the round goes on behind the swap.
+        round_.step = Round.Step.HEALTH
+        round_.save()
+        send_event(round_.project_id, "ranking", round=round_.number, published=published)
+
+
+def use_model(project_id: int, model: ModelVersion | None) -> None:
+    """Exactly this model is in use; none means that the cold start goes on with what was in use before."""
+    if model is None:
+        return
+    versions = ModelVersion.objects.filter(project_id=project_id)
+    versions.filter(in_use=True).exclude(pk=model.pk).update(in_use=False)
+    versions.filter(pk=model.pk).update(in_use=True)
+    model.in_use = True

@@ -1,0 +1,140 @@
+"""Zip archives of images; the folder of an image may name its class. Nothing is ever unpacked to a path of the archive."""
+
+from __future__ import annotations
+
+import re
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from annotator.modalities import image
+from annotator.transfer.formats.base import (
+    PREVIEW_ROWS,
+    Format,
+    FormatError,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+)
+
+MAX_ENTRIES = 500_000
+MAX_NAME = 500
+# A picture is compressed already: an archive that unpacks to far more than it weighs is a bomb.
+MAX_RATIO = 200
+RATIO_FREE_BYTES = 2**20
+SHOWN_FOLDERS = 50
+JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^./][^/]*(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+def inspect(source: Source, given: Options | None) -> Layout:
+    with _opened(source) as archive:
+        entries = [
+            info for info in archive.infolist() if not info.is_dir() and not JUNK.search(info.filename)
+        ]
+    names = [name for info in entries if (name := safe_name(info.filename))]
+    pictures = [name for name in names if name.lower().endswith(image.EXTENSIONS)]
+    if not pictures:
+        raise FormatError("There is no image in the archive.")
+    folders = Counter(PurePosixPath(name).parent.name for name in pictures)
+    folders.pop("", None)
+    rows = [[name, PurePosixPath(name).parent.name] for name in pictures[:PREVIEW_ROWS]]
+    notes = []
+    if len(pictures) < len(entries):
+        notes.append(f"{len(entries) - len(pictures):,} files are no images and will be reported as errors.")
+    return Layout(
+        options=given or Options(folder_labels=len(folders) > 1),
+        columns=["file", "folder"],
+        rows=rows,
+        folders=[f"{name} ({count:,})" for name, count in folders.most_common(SHOWN_FOLDERS)],
+        entries=len(pictures),
+        notes=notes,
+    )
+
+
+def read(source: Source, options: Options) -> Iterator[Row | RowError]:
+    with _opened(source) as archive:
+        for number, info in enumerate(archive.infolist(), start=1):
+            source.position = max(source.position, info.header_offset)
+            if not info.is_dir() and not JUNK.search(info.filename):
+                yield _row(archive, number, info, options)
+
+
+def safe_name(name: str) -> str:
+    """The entry's name in NFC, or '' when it tries to leave the archive or is no name at all."""
+    # Some archivers of Windows write its own separators.
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    parts = name.split("/")
+    if name.startswith("/") or DRIVE.match(name) or ".." in parts or len(name) > MAX_NAME:
+        return ""
+    return "/".join(part for part in parts if part not in ("", ".")) if name.isprintable() else ""
+
+
+def _row(archive: zipfile.ZipFile, number: int, info: zipfile.ZipInfo, options: Options) -> Row | RowError:
+    name = safe_name(info.filename)
+    shown = info.filename.encode("unicode_escape").decode()[:200]
+    if not name:
+        return RowError(line=number, reason="The name is unsafe: it leads out of the archive.", excerpt=shown)
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return RowError(line=number, reason="This is a link, not a file.", excerpt=shown)
+    if info.flag_bits & 0x1:
+        return RowError(line=number, reason="The file is encrypted.", excerpt=shown)
+    if info.file_size > image.MAX_BYTES or _is_bomb(info.file_size, info.compress_size):
+        return RowError(
+            line=number, reason=f"The file is too large: {info.file_size:,} bytes unpacked.", excerpt=shown
+        )
+    try:
+        with archive.open(info) as file:
+            # The directory may lie about sizes: never take more than was announced.
+            data = file.read(info.file_size + 1)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        struct.error,
+        ValueError,
+    ) as error:
+        return RowError(line=number, reason=f"The file cannot be unpacked: {error}.", excerpt=shown)
+    if len(data) > info.file_size:
+        return RowError(line=number, reason="The file is larger than the archive says.", excerpt=shown)
+    folder = PurePosixPath(name).parent.name
+    labels = (folder,) if options.folder_labels and folder else ()
+    return Row(line=number, external_id=name, payload=data, labels=labels)
+
+
+def _opened(source: Source) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(source.path)
+    except (zipfile.BadZipFile, OSError, struct.error, ValueError, NotImplementedError) as error:
+        raise FormatError(f"This is no zip archive that can be read: {error}.") from error
+    if len(archive.filelist) > MAX_ENTRIES:
+        archive.close()
+        raise FormatError(f"The archive has {len(archive.filelist):,} entries; {MAX_ENTRIES:,} are allowed.")
+    total = sum(info.file_size for info in archive.filelist)
+    if _is_bomb(total, source.size):
+        archive.close()
+        raise FormatError(f"The archive would unpack to {total:,} bytes: far more than images do.")
+    return archive
+
+
+def _is_bomb(unpacked: int, packed: int) -> bool:
+    return unpacked > RATIO_FREE_BYTES and unpacked > MAX_RATIO * max(packed, 1)
+
+
+FORMAT = Format(
+    key="zip",
+    title="Zip archive of images",
+    modality="image",
+    extensions=(".zip",),
+    inspect=inspect,
+    read=read,
+)

@@ -1,0 +1,105 @@
+"""What a format is: how to look into a file, and how to read it row by row in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+EXCERPT = 200  # characters of a bad row that its error shows
+PREVIEW_ROWS = 10
+
+
+@dataclass
+class Source:
+    """A file to read; readers keep `position` (bytes read so far) current, so that progress can be told."""
+
+    path: Path
+    name: str
+    position: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a file is to be understood. Columns are named; an empty name means 'none'.
+
+    `folder_labels`: the folder that holds an image names its class. `keep_rest`: other columns go into the item's meta.
+    `label_separator` splits a cell with several classes; empty means one class a cell.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    header: bool = True
+    text: str = ""
+    external_id: str = ""
+    label: str = ""
+    split: str = ""
+    group: str = ""
+    label_separator: str = ""
+    keep_rest: bool = False
+    folder_labels: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Unknown keys are ignored: they come from an older or newer release."""
+        return cls(**{key: value for key, value in values.items() if key in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One item as the file tells it, not yet checked. `line` counts from 1 in its source."""
+
+    line: int
+    external_id: str = ""
+    text: str | None = None
+    payload: bytes | None = None
+    labels: tuple[str, ...] = ()
+    split: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowError:
+    """A row that cannot be an item, and why, in words for people."""
+
+    line: int
+    reason: str
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a look into a file found: guessed options, columns with their first rows, remarks."""
+
+    options: Options
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    entries: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """`inspect` raises FormatError when the file is nothing of the kind; `read` yields, and raises FormatError only for
+    what makes the rest of the file unreadable. Neither writes anything: reading is its own dry run."""
+
+    key: str
+    title: str
+    modality: str
+    extensions: tuple[str, ...]
+    inspect: Callable[[Source, Options | None], Layout]
+    read: Callable[[Source, Options], Iterator[Row | RowError]]
+    tabular: bool = False
+
+
+class FormatError(ValueError):
+    """The file cannot be read as this format; the text says why."""

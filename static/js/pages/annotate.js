@@ -1,0 +1,231 @@
+// The annotate screen: one item in hand, the next ones ready behind it, every answer in the outbox before it counts.
+import { el } from "../dom.js";
+import { createKeyboard } from "../keyboard.js";
+import { post, request } from "../store/api.js";
+import { openOutbox, showOutboxStatus } from "../store/outbox-page.js";
+import { Prefetcher, preloadImage, releaseOnLeave } from "../store/prefetch.js";
+import { mount as mountChoices } from "../tools/classification.js";
+import { showCheatSheet } from "../ui/cheat-sheet.js";
+import { toast } from "../ui/toasts.js";
+import { History, holderId, Pace } from "../workspace/session.js";
+import { factsOf } from "../workspace/why.js";
+
+const root = document.getElementById("annotate");
+const config = JSON.parse(root.dataset.config);
+const at = (id) => document.getElementById(id);
+const api = (path) => `${config.api}${path}`;
+const holder = holderId(sessionStorage);
+const auto = at("auto");
+const MOST_HELD = 8;
+const canvasModule = import(`../canvas/${config.canvas}.js`);
+
+const keyboard = createKeyboard();
+const history = new History();
+const pace = new Pace();
+let outbox;
+let prefetch;
+let panel = null;
+let canvas = null;
+let shownAt = 0;
+let waiting = null;
+const answered = new Set(); // claims whose answer is on its way; the server may still hold them for us
+
+start();
+
+async function start() {
+  const body = document.body.dataset;
+  outbox = await openOutbox({ userId: body.userId, projectId: body.projectId });
+  showOutboxStatus(outbox, { onReview: review });
+  outbox.addEventListener("status", ({ detail }) => showSaved(detail));
+  outbox.addEventListener("acknowledged", ({ detail }) => showSaved(outbox.status, detail.answer));
+  prefetch = new Prefetcher({
+    fetchNext,
+    preload: (lease) => (lease.item.url ? preloadImage(lease.item.url) : Promise.resolve()),
+    heartbeat,
+    release: (tokens) => request(api("leases/release/"), { method: "POST", json: { tokens }, keepalive: true }).catch(() => {}),
+    ahead: 2,
+    beatEvery: Math.min(60, config.leaseSeconds / 3) * 1000,
+  });
+  prefetch.addEventListener("error", ({ detail }) => toast(detail.error.message, { level: "error", hint: detail.error.hint }));
+  prefetch.addEventListener("lost", () => toast("Items you had opened long ago went back to the queue.", { level: "warning" }));
+  releaseOnLeave(prefetch);
+  wireControls();
+  history.load(await request(api("annotations/recent/")).catch(() => []));
+  await advance();
+}
+
+function wireControls() {
+  auto.checked = localStorage.getItem("annotator-auto") !== "off";
+  auto.addEventListener("change", () => localStorage.setItem("annotator-auto", auto.checked ? "on" : "off"));
+  at("auto").closest("label").hidden = config.schema.multiple;
+  at("submit").addEventListener("click", submit);
+  at("skip").addEventListener("click", skip);
+  at("undo").addEventListener("click", undo);
+  at("help").addEventListener("click", () => showCheatSheet(keyboard));
+  const titles = { submit: "Submit", skip: "Skip", undo: "Undo the last answer or skip", help: "Show the keys", accept: "Take the suggestion and submit" };
+  keyboard.push(
+    "Item",
+    keyboard.pick("submit", "accept", "skip", "undo", "help"),
+    { submit, accept, skip, undo, help: () => showCheatSheet(keyboard) },
+    { titles },
+  );
+  document.body.addEventListener("live:ranking", () => waiting && advance());
+  document.body.addEventListener("live:poll", () => waiting && advance());
+}
+
+async function fetchNext({ exclude }) {
+  const answer = await post(api("next/"), { holder, count: Math.min(exclude.length + outbox.status.unsent + 1, MOST_HELD) });
+  waiting = answer.nothing;
+  return answer.leases.find(({ token }) => !exclude.includes(token) && !answered.has(token)) ?? null;
+}
+
+async function heartbeat(tokens) {
+  const alive = (await post(api("leases/renew/"), { tokens })).tokens;
+  return { lost: tokens.filter((token) => !alive.includes(token)) };
+}
+
+/** Show the next item, or why there is none. */
+async function advance() {
+  let lease;
+  try {
+    lease = await prefetch.next();
+  } catch (error) {
+    return showMessage(error.message, error.hint, { text: "Try again", run: advance });
+  }
+  if (lease) await show(lease);
+  else showNothing();
+}
+
+async function show(lease, regions = lease.draft) {
+  waiting = null;
+  canvas?.destroy();
+  panel?.destroy();
+  const { mount } = await canvasModule;
+  const { item } = lease;
+  at("stage").replaceChildren();
+  canvas = mount(at("stage"), { item: { ...item, image: item.url && { url: item.url, ...item.meta.image } }, keyboard });
+  panel = mountChoices(at("choices"), {
+    item: { regions, suggestion: config.showSuggestions ? lease.suggestion : null },
+    schema: config.schema,
+    keyboard,
+    onChange: onChoice,
+    onPick: () => auto.checked && submit(),
+  });
+  at("stage").setAttribute("aria-busy", "false");
+  showWhy(lease.why);
+  enable();
+  shownAt = performance.now();
+}
+
+let draftTimer;
+function onChoice(regions) {
+  enable();
+  const lease = prefetch.current;
+  clearTimeout(draftTimer);
+  if (config.schema.multiple || !auto.checked) {
+    draftTimer = setTimeout(() => request(api(`drafts/${lease.item.id}/`), { method: "PUT", json: { regions } }).catch(() => {}), 800);
+  }
+}
+
+function enable() {
+  const ready = Boolean(prefetch.current);
+  at("submit").disabled = !ready || (!config.schema.multiple && panel.chosen.length !== 1);
+  at("skip").disabled = !ready;
+  at("undo").disabled = !history.size;
+}
+
+function accept() {
+  if (!prefetch.current || !panel) return false;
+  if (!panel.chosen.length && panel.suggested.length && config.showSuggestions) panel.set(panel.suggested);
+  return submit();
+}
+
+function submit() {
+  const lease = prefetch.current;
+  if (!lease || at("submit").disabled && !panel.chosen.length && !config.schema.multiple) return false;
+  clearTimeout(draftTimer);
+  const id = crypto.randomUUID();
+  const seconds = (performance.now() - shownAt) / 1000;
+  const body = { item: lease.item.id, schema_version: config.schema.version, regions: panel.regions, seconds };
+  outbox.add({ id, url: api("annotations/"), body, label: lease.item.external_id });
+  history.add({ kind: "annotation", id, item_id: lease.item.id });
+  answered.add(lease.token);
+  pace.add(seconds);
+  at("session").textContent = pace.words();
+  return void advance();
+}
+
+function skip() {
+  const lease = prefetch.current;
+  if (!lease) return false;
+  const id = crypto.randomUUID();
+  outbox.add({ id, url: api("skips/"), body: { item: lease.item.id }, label: lease.item.external_id });
+  history.add({ kind: "skip", id, item_id: lease.item.id });
+  answered.add(lease.token);
+  return void advance();
+}
+
+/** Bring the last answer or skip back: from the outbox when it has not left, else from the server. */
+async function undo() {
+  const last = history.pop();
+  if (!last) return false;
+  at("undo").disabled = true;
+  try {
+    const mine = await outbox.withdraw(last.id);
+    if (!mine) {
+      await outbox.flush();
+      if (last.kind === "skip") await post(api(`skips/${last.id}/withdraw/`), { holder });
+      else await post(api("annotations/withdraw/"), { id: crypto.randomUUID(), item: last.item_id, holder });
+    }
+    const lease = await heldLease(last.item_id);
+    answered.delete(lease.token);
+    prefetch.putBack(lease);
+    await show(lease);
+  } catch (error) {
+    history.add(last);
+    toast(error.message, { level: "error", hint: error.hint ?? "" });
+    enable();
+  }
+  return undefined;
+}
+
+/** The claim on an item that just came back into this tab's hands. */
+async function heldLease(itemId) {
+  const { leases } = await post(api("next/"), { holder, count: 1 });
+  return leases.find((lease) => lease.item.id === itemId);
+}
+
+function review(entry) {
+  toast(`Answer to ${entry.label}: ${entry.error?.message ?? "refused"}`, { level: "warning", hint: entry.error?.hint ?? "" });
+}
+
+function showWhy(why) {
+  at("why").hidden = !why;
+  if (!why) return;
+  at("why-headline").textContent = why.headline;
+  at("why-facts").replaceChildren(...factsOf(why).flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
+}
+
+function showSaved({ state, unsent }, answer = null) {
+  const node = at("save-state");
+  node.className = `save-state save-state--${state}`;
+  if (unsent) node.textContent = `${unsent} unsent`;
+  else if (answer?.revision) node.textContent = `Saved, revision ${answer.revision}`;
+}
+
+function showNothing() {
+  const nothing = waiting ?? { message: "There is nothing to label now.", hint: "", later: true };
+  showMessage(nothing.message, nothing.hint, nothing.later ? { text: "Look again", run: advance } : null);
+}
+
+function showMessage(message, hint = "", action = null) {
+  canvas?.destroy();
+  panel?.destroy();
+  canvas = panel = null;
+  at("why").hidden = true;
+  at("submit").disabled = at("skip").disabled = true;
+  at("undo").disabled = !history.size;
+  const button = action && el("button", { class: "button", type: "button", text: action.text, on: { click: action.run } });
+  at("stage").setAttribute("aria-busy", "false");
+  at("stage").replaceChildren(el("div", { class: "canvas-message", role: "status" }, el("div", {}, el("h2", { text: message }), hint && el("p", { text: hint }), button)));
+}

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from acquisition.curves import area_under_curve
+from acquisition.errors import PoolError
+from acquisition.simulate import accuracy, replay
+
+CLASSES = 4
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Four overlapping groups in a plane, the third class rare."""
+    centres = 2.5 * np.array([[0, 0], [1, 0], [0, 1], [1, 1.0]])
+    targets = rng(0).choice(CLASSES, 900, p=[0.45, 0.3, 0.05, 0.2])
+    features = centres[targets] + rng(1).normal(size=(900, 2)) * 0.6
+    return {
+        "features": features[:600],
+        "targets": targets[:600],
+        "test_features": features[600:],
+        "test_targets": targets[600:],
+        "n_classes": CLASSES,
+    }
+
+
+def fit_predict(features, targets, queries):
+    model = LogisticRegression(C=10).fit(features, targets)
+    return [spread(model, query) for query in queries]
+
+
+def spread(model, query):
+    proba = np.zeros((len(query), CLASSES))
+    proba[:, model.classes_] = model.predict_proba(query)
+    return proba
+
+
+def test_a_replay_gives_a_rising_curve_and_the_ids_that_made_it(data):
+    result = replay(**data, fit_predict=fit_predict, strategy="margin", batches=[10, 10, 40, 100], seed=0)
+    assert result.labels.tolist() == [10, 20, 60, 160]
+    assert len(set(result.ids.tolist())) == 160
+    assert result.score[-1] > result.score[0]
+    assert result.score[-1] > 0.85
+    assert not result.explore.any()
+
+
+def test_one_seed_gives_one_result_and_another_another(data):
+    runs = [
+        replay(
+            **data,
+            fit_predict=fit_predict,
+            strategy="entropy",
+            batches=[8, 8, 8],
+            seed=seed,
+            beta=2.0,
+            share=0.2,
+        )
+        for seed in (1, 1, 2)
+    ]
+    assert runs[0].ids.tolist() == runs[1].ids.tolist()
+    assert runs[0].ids.tolist() != runs[2].ids.tolist()
+    assert runs[0].explore.any()
+
+
+def test_typical_items_start_better_than_random_ones(data):
+    def area(strategy):
+        curves = [
+            replay(**data, fit_predict=fit_predict, strategy=strategy, batches=[4, 4, 4], seed=seed)
+            for seed in range(8)
+        ]
+        return np.mean([area_under_curve(curve.labels, curve.score) for curve in curves])
+
+    assert area("typicality") > area("random") + 0.02
+
+
+def test_a_pool_that_runs_out_ends_the_replay(data):
+    result = replay(**data, fit_predict=fit_predict, strategy="random", batches=[500, 500, 500], seed=0)
+    assert result.labels.tolist() == [500, 600]
+
+
+def never(*_):
+    raise AssertionError("A model was fitted on one class.")
+
+
+def test_while_one_class_was_seen_it_is_always_predicted(data):
+    targets = np.zeros_like(data["targets"])
+    result = replay(
+        **{**data, "targets": targets}, fit_predict=never, strategy="margin", batches=[5, 5], seed=0
+    )
+    assert result.score.tolist() == pytest.approx([(data["test_targets"] == 0).mean()] * 2)
+
+
+def test_parameters_reach_the_strategy_and_cold_start_is_another(data):
+    result = replay(
+        **data,
+        fit_predict=fit_predict,
+        strategy="margin",
+        params={"reduction": "max"},
+        cold_start="kmeans",
+        batches=[4, 4],
+        seed=0,
+    )
+    assert len(set(data["targets"][result.ids[:4]].tolist())) >= 3
+
+
+def test_multi_label_targets_are_learned_too(data):
+    both = {name: np.eye(CLASSES, dtype=bool)[data[name]] for name in ("targets", "test_targets")}
+
+    def frequencies(features, targets, queries):
+        return [np.tile(targets.mean(axis=0), (len(query), 1)) for query in queries]
+
+    result = replay(**{**data, **both}, fit_predict=frequencies, strategy="entropy", batches=[10, 10], seed=0)
+    assert result.score[-1] == pytest.approx(0.75)
+
+
+def test_accuracy_counts_rows_or_labels():
+    assert accuracy(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
+    assert accuracy(np.array([[True, False]]), np.array([[0.9, 0.8]])) == 0.5
+
+
+def test_targets_of_another_length_are_refused(data):
+    with pytest.raises(PoolError, match="equally many"):
+        replay(
+            **{**data, "targets": data["targets"][:5]},
+            fit_predict=fit_predict,
+            strategy="random",
+            batches=[5],
+            seed=0,
+        )
