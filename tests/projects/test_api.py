@@ -53,7 +53,7 @@ def test_a_program_makes_a_project():
     assert (document["role"], document["overlap"], document["task"]) == ("owner", 2, "multi")
     assert document["progress"] == {"labelled": 0, "total": 0}
     classes = Caller(user).get(f"{PROJECTS}{document['id']}/schema/").json()["classes"]
-    assert [(c["key"], c["colour"], c["is_outlier"]) for c in classes][0] == ("ham", "#00ff00", False)
+    assert (classes[0]["key"], classes[0]["colour"], classes[0]["is_outlier"]) == ("ham", "#00ff00", False)
     assert [c["key"] for c in classes] == ["ham", "spam", "other"]
 
 
