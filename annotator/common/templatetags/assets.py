@@ -23,9 +23,7 @@ def module_addresses() -> str:
     """The map as JSON. Our modules' plain addresses map to hashed ones, so that their relative imports stay untouched."""
     imports = {name: static(path) for name, path in MODULES.items()}
     hashed: dict[str, str] = getattr(staticfiles_storage, "hashed_files", {})
-    imports |= {
-        settings.STATIC_URL + path: static(path) for path in sorted(hashed) if path.startswith("js/")
-    }
+    imports |= {settings.STATIC_URL + path: static(path) for path in sorted(hashed) if path.startswith("js/")}
     return json.dumps({"imports": imports}, separators=(",", ":"))
 
 
