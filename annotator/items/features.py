@@ -9,6 +9,7 @@ rows appear. Nothing here ever loads the whole store.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -187,4 +188,4 @@ def _runs(rows: Sequence[int] | Rows) -> Iterator[tuple[int, int]]:
     """Slices of `rows` that are consecutive numbers."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     edges = [0, *breaks.tolist(), len(rows)]
-    return zip(edges[:-1], edges[1:], strict=True) if len(rows) else iter(())
+    return itertools.pairwise(edges) if len(rows) else iter(())

@@ -140,9 +140,7 @@ def learning(request: Request, project_id: int) -> Response:
         # Another choice does not know the parameters of the one before.
         if values.get(choice, getattr(settings, choice)) != getattr(settings, choice):
             values.setdefault(params, {})
-    return Response(
-        SettingsData(services.update_settings(settings=settings, by=user, values=values)).data
-    )
+    return Response(SettingsData(services.update_settings(settings=settings, by=user, values=values)).data)
 
 
 @extend_schema(methods=["GET"], parameters=PAGED, responses=RoundPage)

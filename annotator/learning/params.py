@@ -46,7 +46,9 @@ def values_of(prefix: str, params: Mapping[str, Schema], cleaned: Mapping[str, A
     values = {}
     for name, schema in params.items():
         value = cleaned.get(f"{prefix}-{name}")
-        values[name] = schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
+        values[name] = (
+            schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
+        )
     return values
 
 

@@ -40,7 +40,11 @@ class Window:
         self.served = self._compose()
 
     def _compose(self) -> Served:
-        seed, ranked, explored = int(self.round.settings["exploration_seed"]), self.round.ranked, self.round.explored
+        seed, ranked, explored = (
+            int(self.round.settings["exploration_seed"]),
+            self.round.ranked,
+            self.round.explored,
+        )
         pool = unpack_rows(load_array(self.folder / "pool.npy"))
         started = self._stream.rows[self._stream.kind == FINISH]
         fresh = np.setdiff1d(pool, started, assume_unique=True) if len(started) else pool
@@ -104,7 +108,7 @@ class Window:
             if not item_id:
                 continue
             kind = "exploration" if explore else KINDS.get(kind_of.get(row, RANKED), "ranked")
-            worth = None if utility != utility else utility  # noqa: PLR0124 - NaN: no opinion
+            worth = None if utility != utility else utility
             served = common | {
                 "rank": rank,
                 "utility": worth,
@@ -114,9 +118,7 @@ class Window:
             }
             yield Candidate(item_id, served, suggestion)
 
-    def _suggestions(
-        self, proba: npt.NDArray[Any] | None, keys: list[str]
-    ) -> list[dict[str, Any] | None]:
+    def _suggestions(self, proba: npt.NDArray[Any] | None, keys: list[str]) -> list[dict[str, Any] | None]:
         """What the model would answer: its best classes with their probabilities, None where it cannot say."""
         if proba is None or self.round.model is None:
             return [None] * len(self.served)
@@ -148,4 +150,3 @@ class Window:
 
 def window_size(batch_size: int) -> int:
     return max(LEAST, BATCHES * batch_size)
-

@@ -144,7 +144,13 @@ def test_an_old_model_speaks_of_todays_classes() -> None:
     assert found.tolist() == [[1.0, 0.0]]
     multi = to_classes(proba, ("cat", "dog", "kitten"), resolve, ("cat", "bird"), multi=True)
     assert multi[0].tolist() == pytest.approx([0.6, 0.0])
-    lost = to_classes(np.array([[0.0, 1.0, 0.0]], dtype=np.float32), ("cat", "dog", "kitten"), resolve, ("cat", "bird"), multi=False)
+    lost = to_classes(
+        np.array([[0.0, 1.0, 0.0]], dtype=np.float32),
+        ("cat", "dog", "kitten"),
+        resolve,
+        ("cat", "bird"),
+        multi=False,
+    )
     assert lost.tolist() == [[0.5, 0.5]]
 
 
@@ -152,7 +158,9 @@ def test_any_number_of_classes_per_item_goes_through_the_loop() -> None:
     project = make_world(60, task="multi")
     user, items = join(project), items_of(project)
     for item in items[:20]:
-        answer(project, user, item, *(("cat",) if item.row % 2 == 0 else ("dog", "cat") if item.row % 3 else ()))
+        answer(
+            project, user, item, *(("cat",) if item.row % 2 == 0 else ("dog", "cat") if item.row % 3 else ())
+        )
     round_ = run_round(project)
     assert round_.state == Round.State.PUBLISHED, round_.error
     assert round_.model is not None

@@ -58,4 +58,3 @@ def _score(work: Work) -> npt.NDArray[np.float32]:
                     found[start:end][encoded] = part[encoded]
             work.progress(end, total)
     return found
-

@@ -12,7 +12,9 @@ from annotator.learning.replay import replay_round
 
 
 class Command(BaseCommand):
-    help = "Ranks again with the model, features, pool and seed of a round, and prints the item rows in order."
+    help = (
+        "Ranks again with the model, features, pool and seed of a round, and prints the item rows in order."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", type=int)
@@ -33,5 +35,9 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         for row in replay.rows[: options["limit"]].tolist():
             self.stdout.write(str(row))
-        verdict = {True: "the same as served", False: "NOT the same as served", None: "the served list was pruned"}
+        verdict = {
+            True: "the same as served",
+            False: "NOT the same as served",
+            None: "the served list was pruned",
+        }
         self.stderr.write(f"{len(replay.rows)} rows, {verdict[replay.same]}")
