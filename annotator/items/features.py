@@ -85,7 +85,7 @@ class FeatureStore:
         """Those of `rows` that still have to be encoded, in the order given."""
         if not len(rows):
             return rows
-        return rows[self.state(int(rows.max()) + 1)[rows] == MISSING]
+        return np.asarray(rows[self.state(int(rows.max()) + 1)[rows] == MISSING])
 
     def write(self, rows: Rows, features: npt.NDArray[Any]) -> int:
         """Store features (n, D) of `rows` durably; returns how many were unreadable (not finite)."""

@@ -183,7 +183,7 @@ def _reasons(work: Work, ranking: Ranking, stream: Stream) -> dict[str, Any]:
 
 def _named(reason: dict[str, Any], class_keys: tuple[str, ...]) -> dict[str, Any]:
     """Class indices as keys, numbers short enough to store thousands of times."""
-    named = {}
+    named: dict[str, Any] = {}
     for name, value in reason.items():
         if name in {"classes", "labels"}:
             named[name] = [class_keys[index] for index in value]
