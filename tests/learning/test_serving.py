@@ -65,7 +65,8 @@ def test_every_entry_tells_where_it_comes_from() -> None:
         )  # fmt: skip
         assert served["strategy"]["key"] == "margin"
         assert served["reason"]["text"]
-        assert entry.suggestion is not None and entry.suggestion["model"] == round_.number
+        assert entry.suggestion is not None
+        assert entry.suggestion["model"] == round_.number
         assert sum(entry.suggestion["classes"].values()) == pytest.approx(1, abs=0.01)
 
 
@@ -202,7 +203,8 @@ def test_an_import_is_served_at_once_and_then_ranked() -> None:
     assert len(entries) == 30
     assert {entry.served["reason"]["kind"] for entry in entries} == {"initial"}
     assert all(entry.served["exploration"] for entry in entries)
-    assert job is not None and job.kind == triggers.ENCODE_JOB
+    assert job is not None
+    assert job.kind == triggers.ENCODE_JOB
     assert services.on_items_added(project.pk) is None  # one job waits already
     assert Round.objects.get(project=project).trigger == "initial"
 
