@@ -194,3 +194,10 @@ def model_of(project_id: int, number: int) -> ModelVersion:
     if version is None:
         raise NotFound(f"There is no model {number} in this project.")
     return version
+
+
+def round_of(project_id: int, number: int) -> Round:
+    round_ = Round.objects.select_related("job").filter(project_id=project_id, number=number).first()
+    if round_ is None:
+        raise NotFound(f"There is no round {number} in this project.")
+    return round_

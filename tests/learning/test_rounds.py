@@ -85,7 +85,8 @@ def test_nothing_new_makes_no_new_model() -> None:
 
 def test_an_empty_project_publishes_an_empty_queue() -> None:
     project = make_world(0)
-    assert run_round(project).state == Round.State.PUBLISHED
+    round_ = run_round(project)
+    assert round_.state == Round.State.PUBLISHED, round_.error
     assert queue_of(project) == []
 
 
