@@ -107,7 +107,7 @@ def add_items(*, project_id: int, items: Sequence[NewItem], source: str) -> list
         with cursor.copy(COPY) as copy:
             for n in first_of:
                 copy.write_row(_staged(n, items[n]))
-        values = {"project": project_id, "source": source[:200]}
+        values: dict[str, int | str] = {"project": project_id, "source": source[:200]}
         cursor.execute(FIND_BY_ID, values)
         cursor.execute(FIND_BY_CONTENT, values)
         cursor.execute("SELECT ordinal, changed FROM staged_items WHERE item_id IS NOT NULL")

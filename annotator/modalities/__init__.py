@@ -9,7 +9,6 @@ from typing import Any
 from annotator.modalities import image, text
 from annotator.modalities.errors import ModalityError
 
-
 __all__ = ["MODALITIES", "Modality", "ModalityError", "image", "modality", "text"]
 
 

@@ -103,7 +103,7 @@ class ImportOut(serializers.Serializer[Any]):
     rejected = serializers.IntegerField()
     labelled = serializers.IntegerField()
     unknown_labels = serializers.DictField(child=serializers.IntegerField())
-    errors = FileErrorOut(
+    errors = FileErrorOut(  # type: ignore[assignment]
         many=True, help_text=f"The first {SHOWN_ERRORS:,}; all of them as CSV at errors.csv."
     )
 
