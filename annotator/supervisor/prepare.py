@@ -24,6 +24,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     call_command("migrate", interactive=False, verbosity=1)
+    call_command("ensure_admin")
     collect_static(Path(settings.STATIC_ROOT))
     if env.boolean("ANNOTATOR_DEMO") and "seed_demo" in get_commands():
         call_command("seed_demo")
