@@ -11,7 +11,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotator.common.api import current_user
+from annotator.accounts.authentication import current_user
 from annotator.common.errors import Invalid
 from annotator.common.pagination import keyset_page
 from annotator.items.models import Item

@@ -27,7 +27,7 @@ class Option:
     params: Mapping[str, Mapping[str, Any]]
 
 
-class SettingsForm(forms.ModelForm[LearningSettings]):
+class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """`encoder`, `strategy`, `cold_strategy`, and the parameters of what is chosen now.
 
     Changing a choice and submitting with `refresh` shows the parameters of the new one.
