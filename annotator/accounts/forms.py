@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from annotator.accounts.models import ApiToken, User
 
 NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
-EXPIRIES = (("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Never"))
+EXPIRIES = (("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("never", "Never"))
 
 
 class SignInForm(forms.Form):
@@ -130,5 +130,8 @@ class TokenForm(forms.Form):
     )
     scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.WRITE)
     days = forms.TypedChoiceField(
-        choices=EXPIRIES, coerce=int, empty_value=None, required=False, initial="90", label="Expires after"
+        choices=EXPIRIES,
+        coerce=lambda days: None if days == "never" else int(days),
+        initial="90",
+        label="Expires after",
     )

@@ -11,7 +11,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotator.common.api import current_user
+from annotator.accounts.authentication import current_user
 from annotator.common.errors import Invalid
 from annotator.common.pagination import keyset_page
 from annotator.items.models import Item
@@ -140,9 +140,7 @@ def learning(request: Request, project_id: int) -> Response:
         # Another choice does not know the parameters of the one before.
         if values.get(choice, getattr(settings, choice)) != getattr(settings, choice):
             values.setdefault(params, {})
-    return Response(
-        SettingsData(services.update_settings(settings=settings, by=user, values=values)).data
-    )
+    return Response(SettingsData(services.update_settings(settings=settings, by=user, values=values)).data)
 
 
 @extend_schema(methods=["GET"], parameters=PAGED, responses=RoundPage)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition.compose import exploration_keys
-from annotator.learning.arrays import copy_columns
+from annotator.learning.arrays import fetch_columns
 
 # Withdrawn answers count: their row was served, and its key was passed.
 DRAWN = """
@@ -23,7 +23,7 @@ WHERE a.project_id = %s AND a.served @> '{"exploration": true}'
 
 def explored_rows(project_id: int) -> npt.NDArray[np.int64]:
     """Rows that were answered after an exploration draw."""
-    (rows,) = copy_columns(DRAWN, [project_id], ["i4"])
+    (rows,) = fetch_columns(DRAWN, [project_id], {"row": "i4"})
     return rows
 
 

@@ -27,7 +27,7 @@ class Option:
     params: Mapping[str, Mapping[str, Any]]
 
 
-class SettingsForm(forms.ModelForm[LearningSettings]):
+class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """`encoder`, `strategy`, `cold_strategy`, and the parameters of what is chosen now.
 
     Changing a choice and submitting with `refresh` shows the parameters of the new one.
@@ -92,7 +92,11 @@ class SettingsForm(forms.ModelForm[LearningSettings]):
     def values(self) -> dict[str, Any]:
         """What `services.update_settings` takes."""
         values = {name: self.cleaned_data[name] for name in COMMON}
-        for name, params in (("encoder", "encoder_params"), ("strategy", "strategy_params"), ("cold_strategy", "cold_params")):
+        for name, params in (
+            ("encoder", "encoder_params"),
+            ("strategy", "strategy_params"),
+            ("cold_strategy", "cold_params"),
+        ):
             values[name] = self.cleaned_data[name]
             values[params] = values_of(name, self._params(name), self.cleaned_data)
         return values
@@ -104,7 +108,11 @@ class SettingsForm(forms.ModelForm[LearningSettings]):
     def _stored(self, name: str) -> Mapping[str, Any]:
         if (option := self.chosen(name)) is None or option.key != getattr(self.instance, name):
             return {}
-        attribute = {"encoder": "encoder_params", "strategy": "strategy_params", "cold_strategy": "cold_params"}
+        attribute = {
+            "encoder": "encoder_params",
+            "strategy": "strategy_params",
+            "cold_strategy": "cold_params",
+        }
         stored: dict[str, Any] = getattr(self.instance, attribute[name])
         return stored
 

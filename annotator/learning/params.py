@@ -18,7 +18,7 @@ def field_of(schema: Schema, value: Any = None) -> forms.Field:
         "initial": schema.get("default") if value is None else value,
         "required": False,
     }
-    limits = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    limits: dict[str, Any] = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
     if "enum" in schema:
         return forms.TypedChoiceField(
             choices=[(option, str(option)) for option in schema["enum"]],
@@ -46,7 +46,9 @@ def values_of(prefix: str, params: Mapping[str, Schema], cleaned: Mapping[str, A
     values = {}
     for name, schema in params.items():
         value = cleaned.get(f"{prefix}-{name}")
-        values[name] = schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
+        values[name] = (
+            schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
+        )
     return values
 
 

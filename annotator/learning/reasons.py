@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from annotator.learning.models import Round
 
 TEXTS = {
@@ -25,8 +22,7 @@ def reason_of(
     kind: str,
     round_: Round,
     told: dict[str, Any] | None,
-    proba: npt.NDArray[np.float32] | None,
-    class_keys: list[str],
+    suggestion: dict[str, Any] | None,
     utility: float | None,
 ) -> dict[str, Any]:
     """`kind`, a `text` for people, and what the strategy told about the item, if it did."""
@@ -35,10 +31,10 @@ def reason_of(
     if kind != "ranked":
         return {"kind": kind, "text": TEXTS[kind]}
     reason: dict[str, Any] = {"kind": round_.strategy, "utility": utility, **(told or {})}
-    if told is None and proba is not None and not np.isnan(proba).any() and len(class_keys) > 1:
-        best = np.argsort(-proba, kind="stable")[:2]
-        reason["classes"] = [class_keys[index] for index in best]
-        reason["probabilities"] = [round(float(proba[index]), 4) for index in best]
+    if told is None and suggestion is not None:
+        best = list(suggestion["classes"].items())[:2]
+        reason["classes"] = [key for key, _ in best]
+        reason["probabilities"] = [chance for _, chance in best]
     return {**reason, "text": _text(reason)}
 
 

@@ -58,7 +58,9 @@ def predict(project: Project, rows: npt.NDArray[np.int64]) -> Predictions:
     model = model_in_use(project.pk)
     if model is None:
         raise Conflict("There is no model yet.", code="no_model", hint="Label items of at least two classes.")
-    scored = Round.objects.filter(project=project, model=model, published_at__isnull=False).order_by("-number")
+    scored = Round.objects.filter(project=project, model=model, published_at__isnull=False).order_by(
+        "-number"
+    )
     for round_ in scored:
         path = round_folder(project.pk, round_.number) / "proba.npy"
         if path.exists():
@@ -99,9 +101,7 @@ def _classes(found: Predictions, place: int) -> dict[str, float] | None:
     """Class key -> probability, None for an item that was not scored yet."""
     if np.isnan(found.proba[place]).any():
         return None
-    return {
-        key: round(float(p), 5) for key, p in zip(found.class_keys, found.proba[place], strict=True)
-    }
+    return {key: round(float(p), 5) for key, p in zip(found.class_keys, found.proba[place], strict=True)}
 
 
 def health(project: Project) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "form": form,
         "health": selectors.health(project),
     }
-    template = "learning/settings.html#form" if request.headers.get("HX-Request") else "learning/settings.html"
+    template = (
+        "learning/settings.html#form" if request.headers.get("HX-Request") else "learning/settings.html"
+    )
     return render(request, template, context, status=status)
 
 

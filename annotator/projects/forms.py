@@ -137,7 +137,7 @@ class ClassForm(forms.Form):
         if key:
             fates.append(("retire", "Retire"))
             if others:
-                fates.append(("Merge into", [(f"merge:{other}", name) for other, name in others]))
+                fates.append(("Merge", [(f"merge:{other}", f"Merge into {name}") for other, name in others]))
         cast(forms.ChoiceField, self.fields["fate"]).choices = fates
         for name, label in LABELS.items():
             self.fields[name].widget.attrs["aria-label"] = (

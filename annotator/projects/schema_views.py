@@ -109,7 +109,8 @@ class Editor:
             "back": self.back,
             "names": {c.key: c.name for c in self.before},
             "versions": selectors.versions(self.project)[:HISTORY],
-            "reserved": RESERVED_KEYS,
+            # Named keys, such as Enter, nobody can type into the field.
+            "reserved": [key for key in RESERVED_KEYS if len(key) == 1],
             "next_version": self.schema.version + 1,
             **more,
         }

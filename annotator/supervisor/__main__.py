@@ -37,6 +37,11 @@ def main() -> int:
                 serve(supervisor, plan)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except PermissionError as error:
+        sys.stderr.write(
+            f"{error.filename} cannot be written: start as its owner, or set ANNOTATOR_HOME to a folder of yours.\n"
+        )
+        return 1
     except (StartError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

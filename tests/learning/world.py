@@ -95,7 +95,8 @@ def items_of(project: Project) -> list[Item]:
 def run_round(project: Project, trigger: str = "manual") -> Round:
     """Begin a round and do it here and now."""
     round_ = triggers.begin_round(project.pk, trigger=trigger)
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     run_job(round_.job.pk)
     round_.refresh_from_db()
     return round_

@@ -13,7 +13,7 @@ from acquisition.errors import AcquisitionError
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.registry import Strategy
-from annotator.learning.arrays import load_array, save_array, save_json
+from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.errors import RankingFailed
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
@@ -164,6 +164,7 @@ def _take(matrix: npt.NDArray[Any], rows: Ints) -> npt.NDArray[Any]:
 
 def _write(work: Work, stream: Stream, utility: npt.NDArray[np.float32]) -> None:
     save_array(work.folder / "pool.npy", pack_rows(work.pool.rows, work.round.n_rows))
+    save_arrays(work.folder / "state.npz", encoded=np.packbits(work.encoded), started=work.pool.started)
     save_array(work.folder / "utility.npy", utility)
     save_array(work.folder / "order.npy", stream.rows.astype(np.int32))
     save_array(work.folder / "q.npy", stream.q.astype(np.float32))
@@ -182,7 +183,7 @@ def _reasons(work: Work, ranking: Ranking, stream: Stream) -> dict[str, Any]:
 
 def _named(reason: dict[str, Any], class_keys: tuple[str, ...]) -> dict[str, Any]:
     """Class indices as keys, numbers short enough to store thousands of times."""
-    named = {}
+    named: dict[str, Any] = {}
     for name, value in reason.items():
         if name in {"classes", "labels"}:
             named[name] = [class_keys[index] for index in value]
