@@ -17,12 +17,11 @@ from annotator.learning.arrays import load_array, save_array, save_arrays, save_
 from annotator.learning.errors import RankingFailed
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
-from annotator.learning.stream import RANKED, Stream, make_stream
+from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream
 from annotator.learning.work import Ints, Work
 
 SMALL = 200_000  # rows of features that may be copied into memory
 EXPLAINED = 2_000  # rows whose reasons the strategy itself tells
-JOINTLY = 100  # a jointly chosen batch is at least so large: several people hold items of it
 
 
 def rank(work: Work) -> None:
