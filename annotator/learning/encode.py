@@ -92,7 +92,10 @@ def _outgrown(project: Project, chosen: LearningSettings, spec: EncoderSpec, kno
 
 def outgrown(chosen: LearningSettings) -> bool:
     """Whether the encoder that the project uses should learn again (or for the first time)."""
-    spec = registry.get(chosen.encoder)
+    try:
+        spec = registry.get(chosen.encoder)
+    except ModelError:
+        return False  # a plug-in that is gone: the encode job says so
     if spec.needs_fit == "no":
         return False
     known = current_encoding(chosen)
