@@ -18,8 +18,8 @@ from annotator.learning.exploration import random_share
 from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import ModelVersion, Round
 from annotator.learning.replay import replay_round
-from annotator.learning.steps import train
 from annotator.projects.models import LabelClass, LabelSchema, Project
+from models_zoo import tuning
 from tests.factories import join
 from tests.learning.world import DIGEST, answer, answer_truly, items_of, make_world, queue_of, run_round
 
@@ -63,16 +63,16 @@ def test_tuning_never_sees_the_random_share(monkeypatch: pytest.MonkeyPatch) -> 
     answer_truly(project, user, [items[row] for row in drawn], exploration=True)
     answer_truly(project, user, [item for item in items if item.row not in drawn][:25])
     masks: list[Any] = []
-    whole = train.tune_head
+    whole = tuning.tune_head
 
     def watched(*args: Any, **options: Any) -> Any:
         masks.append(options["tune_mask"])
         return whole(*args, **options)
 
-    monkeypatch.setattr(train, "tune_head", watched)
-    tuning = run_round(project).model.settings["tuning"]
+    monkeypatch.setattr(tuning, "tune_head", watched)
+    found = run_round(project).model.settings["tuning"]
     assert masks[0].sum() == 25
-    assert (tuning["labels"], tuning["tuned"]) == (25, True)
+    assert (found["labels"], found["tuned"]) == (25, True)
 
 
 def test_tuning_is_repeated_only_when_labels_grew_by_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
