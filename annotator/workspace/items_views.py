@@ -33,7 +33,7 @@ ACTIONS = {
     "restore": (items_services.restore_items, "restored"),
     "delete": (items_services.delete_items, "deleted"),
 }
-COUNTED = 10_000  # counting stops here: 'more than 10,000'
+COUNTED = 100_000  # counting stops here: 'more than 100,000'
 
 
 @require_GET
@@ -45,7 +45,7 @@ def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     after = request.GET.get("after", "")
     items = browse(project, filters)
     page = keyset_page(items, key="row", after=int(after) if after.isdecimal() else None, size=PAGE)
-    found = len(items.order_by().values_list("pk", flat=True)[: COUNTED + 1])
+    found = items.order_by()[: COUNTED + 1].count()
     view = request.GET.get("view") or ("grid" if project.modality == Project.Modality.IMAGE else "table")
     context = {
         "project": project,

@@ -48,7 +48,9 @@ def inspect(source: Source, given: Options | None) -> Layout:
     rows = [[name, PurePosixPath(name).parent.name] for name in pictures[:PREVIEW_ROWS]]
     notes = []
     if len(pictures) < len(entries):
-        notes.append(f"{len(entries) - len(pictures):,} files are no images and will be reported as errors.")
+        others = len(entries) - len(pictures)
+        are = "file is no image" if others == 1 else "files are no images"
+        notes.append(f"{others:,} {are} and will be reported as errors.")
     return Layout(
         options=given or Options(folder_labels=len(folders) > 1),
         columns=["file", "folder"],
