@@ -93,6 +93,21 @@ def exploration_order(seed: int, ids: npt.NDArray[np.int64], n: int | None = Non
     return np.asarray(ids[head[np.argsort(keys[head])]], dtype=np.int64)
 
 
+def random_share(
+    seed: int, ids: npt.NDArray[np.int64], explored: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which of the labelled `ids` (n,) are a uniform sample of the project: keys up to the largest one explored."""
+    if not len(explored) or not len(ids):
+        return np.zeros(len(ids), dtype=bool)
+    limit: Any = exploration_keys(seed, explored).max()
+    return np.asarray(exploration_keys(seed, ids) <= limit)
+
+
+def fitting_mode(utility: Array) -> Mode:
+    """'power' for utilities from 0 up, else 'softrank', which takes any."""
+    return "power" if np.nanmin(to_numpy(utility), initial=0.0) >= 0 else "softrank"
+
+
 def serve_order(
     ranking_ids: npt.NDArray[np.int64],
     q: Doubles,
@@ -150,7 +165,7 @@ def serve(
     n: int,
     *,
     jointly: bool,
-    mode: Mode = "power",
+    mode: Mode | None = "power",
     beta: float | None = None,
     share: float = 0.0,
     seed: int,
@@ -158,12 +173,13 @@ def serve(
 ) -> Served:
     """What a ranking of at least n ids puts on the queue: its order, loosened by `beta`, with exploration draws.
 
-    jointly: the strategy is batch-aware, so that its order is the choice and no noise is added. seed: that of the
-    project's exploration keys. The pool is all of `ranking.ids`.
+    jointly: the strategy is batch-aware, so that its order is the choice and no noise is added. mode None: the
+    one that fits the utilities. seed: that of the project's exploration keys. The pool is all of `ranking.ids`.
     """
     if jointly or beta is None or np.isinf(beta):
         ids, q = ranking.order[:n], np.ones(min(n, len(ranking.order)))
     else:
+        mode = mode or fitting_mode(ranking.utility)
         draw = stochastic_top_k(ranking.utility, n, mode=mode, beta=beta, rng=rng, ids=ranking.ids)
         ids, q = ranking.ids[draw.positions], draw.q
     return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from acquisition import registry
 from acquisition.arrays import Array, Ints, take_rows, to_numpy
-from acquisition.compose import Mode, serve
+from acquisition.compose import Mode, random_share, serve
 from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
 
-# (features (l, D), targets (l,) or (l, C), queries) -> probabilities (q, C) of each of the queries
-FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array]], Sequence[Array]]
+# (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
+FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array], npt.NDArray[np.bool_]], Sequence[Array]]
 Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
 
 
@@ -48,17 +48,19 @@ def replay(
     seed: int,
     params: Mapping[str, Any] | None = None,
     cold_start: str = "random",
-    mode: Mode = "power",
+    mode: Mode | None = "power",
     beta: float | None = None,
     share: float = 0.0,
+    jointly: int = 0,
     metric: Metric = accuracy,
 ) -> Replay:
     """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
 
     features (n, D), targets (n,) classes or bool (n, C). Where the strategy needs a model and there is none (no
     labels yet, or single-label with one class seen) `cold_start` chooses. Rows are served as the product does it:
-    `mode`, `beta` and the exploration `share` of `acquisition.compose.serve`. While one class was seen, the score is
-    that of always predicting it. Stops when the pool is empty. One seed, one result.
+    `mode`, `beta` and the exploration `share` of `acquisition.compose.serve`; at least `jointly` rows are chosen
+    together, of which a batch is served. While one class was seen, the score is that of always predicting it. Stops
+    when the pool is empty. One seed, one result.
     """
     targets, test_targets = np.asarray(targets), np.asarray(test_targets)
     if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:
@@ -89,7 +91,7 @@ def replay(
             multi_label=multi,
         )
         now, options = (wanted, params or {}) if wanted.spec.needs <= pool.signals else (first, {})
-        ranking = now.select(pool, labeled, batch, rng, **options)
+        ranking = now.select(pool, labeled, max(batch, jointly), rng, **options)
         served = serve(
             ranking,
             batch,
@@ -104,7 +106,8 @@ def replay(
         explored += served.explore.tolist()
         if multi or len(np.unique(targets[known])) > 1:
             queries = [features, test_features]
-            every, test = fit_predict(take_rows(features, known), targets[known], queries)
+            drawn = random_share(exploration_seed, known, known[np.array(explored, dtype=bool)])
+            every, test = fit_predict(take_rows(features, known), targets[known], queries, drawn)
             proba, test_proba = to_numpy(every), to_numpy(test)
         else:
             test_proba = np.tile(np.eye(n_classes)[targets[known[0]]], (len(test_targets), 1))

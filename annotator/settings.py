@@ -86,10 +86,14 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 
 CELERY_BROKER_URL = REDIS["broker"]
+# On a queue of their own: expired claims and lost jobs must not wait behind a long import or training.
 CELERY_BEAT_SCHEDULE = {
-    "labeling.return_expired_leases": {"task": "labeling.return_expired_leases", "schedule": 15.0},
-    "learning.start_due_rounds": {"task": "learning.start_due_rounds", "schedule": 20.0},
-    "jobs.recover_lost_jobs": {"task": "jobs.recover_lost_jobs", "schedule": 15.0},
+    task: {"task": task, "schedule": seconds, "options": {"queue": "periodic", "expires": seconds}}
+    for task, seconds in {
+        "labeling.return_expired_leases": 15.0,
+        "learning.start_due_rounds": 20.0,
+        "jobs.recover_lost_jobs": 15.0,
+    }.items()
 }
 
 AUTH_USER_MODEL = "accounts.User"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from models_zoo.objective import HeadProblem, check_features, one_hot
 # From strong to weak: each fit starts where the one before ended, and weak ones are tried while they pay.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 TUNING_ROWS = 2_000
+TUNE_AGAIN = 1.25  # when there are so many times the labels of the last tuning
 # Weaker strengths are tried until this many in a row have not lowered the loss by a hundredth.
 _PATIENCE = 2
 _WORTHWHILE = 0.99
@@ -130,6 +131,35 @@ def tune_head(
     strength = min(results, key=lambda tried: results[tried][0])
     losses = {tried: loss for tried, (loss, _) in results.items()}
     return Tuning(strength, results[strength][1], len(chosen), tuned=True, losses=losses)
+
+
+def retune(
+    last: Mapping[str, Any] | None,
+    features: NDArray[Any],
+    targets: NDArray[Any],
+    class_keys: Sequence[str],
+    *,
+    share: NDArray[np.bool_],
+    multi: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the record of the last tuning while it holds, else a new one from the labels outside `share` (n,).
+
+    A tuning holds for the same classes until their labels have grown by a quarter. The record, plain JSON: strength,
+    temperature, tuned, labels, classes.
+    """
+    outside = ~share
+    count = int(outside.sum())
+    if last and last["classes"] == list(class_keys) and count < TUNE_AGAIN * max(1, last["labels"]):
+        return dict(last)
+    found = tune_head(features, targets, class_keys, multi=multi, tune_mask=outside, seed=seed)
+    return {
+        "strength": found.strength,
+        "temperature": found.temperature,
+        "tuned": found.tuned,
+        "labels": count,
+        "classes": list(class_keys),
+    }
 
 
 def _path(

@@ -42,6 +42,16 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
     part.replace(path)
 
 
+def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write an .npz file that is complete or not there."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 def save_json(path: Path, value: Any) -> None:
     """Write a JSON file that is complete or not there."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -34,12 +34,15 @@ LEAST_TEXTS, LEAST_LABELS = 2, 20
 YIELD_SECONDS = 5.0  # others wait in the queue: so long a job goes on before it makes room
 
 LIVE = "SELECT row FROM items_item WHERE project_id = %s AND archived_at IS NULL"
-LABELLED = LIVE + " AND id IN (SELECT item_id FROM labeling_annotation WHERE project_id = %s)"
+LABELLED = """
+SELECT row FROM items_item i WHERE project_id = %s AND archived_at IS NULL
+  AND EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = i.id)
+"""
 
 
 def run_encoding(run: JobRun) -> dict[str, Any]:
     """Features for every live item that has none. Resumes where it stopped; makes room for rounds that wait."""
-    project = Project.objects.get(pk=run.job.project_id)
+    project = Project.objects.get(pk=run.job.project_id or 0)
     chosen = LearningSettings.objects.get(project=project)
     try:
         spec = registry.get(chosen.encoder)
@@ -89,7 +92,10 @@ def _outgrown(project: Project, chosen: LearningSettings, spec: EncoderSpec, kno
 
 def outgrown(chosen: LearningSettings) -> bool:
     """Whether the encoder that the project uses should learn again (or for the first time)."""
-    spec = registry.get(chosen.encoder)
+    try:
+        spec = registry.get(chosen.encoder)
+    except ModelError:
+        return False  # a plug-in that is gone: the encode job says so
     if spec.needs_fit == "no":
         return False
     known = current_encoding(chosen)
@@ -182,7 +188,7 @@ def _fill(run: JobRun, project: Project, encoder: Encoder, encoding: Encoding) -
 def _labelled_first(project_id: int) -> npt.NDArray[np.int64]:
     """Live rows: those with answers first, since models wait for them."""
     (rows,) = fetch_columns(LIVE, [project_id], {"row": "i4"})
-    (labelled,) = fetch_columns(LABELLED, [project_id, project_id], {"row": "i4"})
+    (labelled,) = fetch_columns(LABELLED, [project_id], {"row": "i4"})
     return np.concatenate([np.sort(labelled), np.setdiff1d(rows, labelled, assume_unique=True)])
 
 

@@ -6,12 +6,10 @@ labelled rows with keys up to the largest one served are a uniform sample of the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.compose import exploration_keys
+from acquisition import compose
 from annotator.learning.arrays import fetch_columns
 
 # Withdrawn answers count: their row was served, and its key was passed.
@@ -29,8 +27,4 @@ def explored_rows(project_id: int) -> npt.NDArray[np.int64]:
 
 def random_share(project_id: int, seed: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which of the labelled `rows` (n,) belong to the random share."""
-    drawn = explored_rows(project_id)
-    if not len(drawn) or not len(rows):
-        return np.zeros(len(rows), dtype=bool)
-    limit: Any = exploration_keys(seed, drawn).max()
-    return np.asarray(exploration_keys(seed, rows) <= limit)
+    return compose.random_share(seed, rows, explored_rows(project_id))

@@ -18,7 +18,7 @@ def field_of(schema: Schema, value: Any = None) -> forms.Field:
         "initial": schema.get("default") if value is None else value,
         "required": False,
     }
-    limits = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    limits: dict[str, Any] = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
     if "enum" in schema:
         return forms.TypedChoiceField(
             choices=[(option, str(option)) for option in schema["enum"]],

@@ -184,7 +184,8 @@ def _refill(round_: Round) -> int:
 
 def _check_fields(settings: LearningSettings) -> None:
     try:
-        settings.full_clean(exclude=["project"])
+        # Parameters were checked against their own schemas; having none is fine.
+        settings.full_clean(exclude=["project", "encoder_params", "strategy_params", "cold_params"])
     except ValidationError as error:
         raise Invalid("Some settings are not valid.", errors=error.message_dict) from error
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.compose import Served, exploration_order, serve_order, stochastic_top_k
+from acquisition.compose import Served, exploration_order, fitting_mode, serve_order, stochastic_top_k
 from acquisition.hashing import item_keys
 from acquisition.ranking import Ranking, descending
 
 Ints = npt.NDArray[np.int64]
 RANKED, UNSCORED, FINISH = 0, 1, 2
+JOINTLY = 100  # a jointly chosen batch is at least so large: several people hold items of it
 UNSCORED_PERIOD = 10  # items without a score take every tenth place
 FINISH_PERIOD, MOST_FINISH = 2, 500  # started items take every second place, up to so many
 
@@ -54,9 +55,13 @@ def make_stream(
     elif batch_aware or randomness <= 0:
         ranked = _certain(_strict(ranking, batch_aware=batch_aware, seed=seed), RANKED)
     else:
-        mode: Any = "power" if np.nanmin(ranking.utility, initial=0.0) >= 0 else "softrank"
         draw = stochastic_top_k(
-            ranking.utility, len(ranking.ids), mode=mode, beta=1 / randomness, rng=rng, ids=ranking.ids
+            ranking.utility,
+            len(ranking.ids),
+            mode=fitting_mode(ranking.utility),
+            beta=1 / randomness,
+            rng=rng,
+            ids=ranking.ids,
         )
         kinds = np.full(len(draw.positions), RANKED, dtype=np.uint8)
         ranked = Stream(ranking.ids[draw.positions], draw.q, kinds)

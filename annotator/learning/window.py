@@ -108,7 +108,7 @@ class Window:
             if not item_id:
                 continue
             kind = "exploration" if explore else KINDS.get(kind_of.get(row, RANKED), "ranked")
-            worth = None if utility != utility else utility  # noqa: PLR0124 - NaN: no opinion
+            worth = None if utility != utility else utility
             served = common | {
                 "rank": rank,
                 "utility": worth,
@@ -139,7 +139,7 @@ class Window:
 
     def _ids(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._item_ids is not None:
-            return self._item_ids[rows]
+            return np.asarray(self._item_ids[rows])
         found = dict(
             Item.objects.filter(project_id=self.round.project_id, row__in=rows.tolist()).values_list(
                 "row", "pk"

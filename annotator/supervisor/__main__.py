@@ -59,7 +59,13 @@ def serve(supervisor: Supervisor, plan: Plan) -> None:
         cwd=env.ROOT,
     )
     web = supervisor.add(services.web(plan))
-    for service in (services.sockets, services.io_worker, services.gpu_worker, services.beat):
+    for service in (
+        services.sockets,
+        services.io_worker,
+        services.gpu_worker,
+        services.periodic_worker,
+        services.beat,
+    ):
         supervisor.add(service(plan))
     supervisor.wait(web, lambda: answers(plan), patience=120)
     say(ready_line(plan, time.monotonic() - started))

@@ -123,6 +123,11 @@ def gpu_worker(plan: Plan) -> Service:
     return _worker("gpu", plan, threads=plan.train_threads, nice=10, preload=TRAINING)
 
 
+def periodic_worker(plan: Plan) -> Service:
+    """What the clock asks for: never behind a long job. Short tasks, so one process does them itself."""
+    return _worker("periodic", plan, threads=1, nice=0, pool="solo")
+
+
 def beat(plan: Plan) -> Service:
     """The clock that queues periodic jobs."""
     command = [
@@ -132,9 +137,11 @@ def beat(plan: Plan) -> Service:
     return _python("beat", command, plan, process="worker")
 
 
-def _worker(queue: str, plan: Plan, *, threads: int, nice: int, preload: str = "") -> Service:
+def _worker(
+    queue: str, plan: Plan, *, threads: int, nice: int, preload: str = "", pool: str = "prefork"
+) -> Service:
     command = [
-        *(*CELERY, "worker", "--queues", queue, "--hostname", f"{queue}@%h", "--pool", "prefork"),
+        *(*CELERY, "worker", "--queues", queue, "--hostname", f"{queue}@%h", "--pool", pool),
         *("--concurrency", "1", "--loglevel", plan.log_level, *QUIET_START),
         *(("--include", preload) if preload else ()),
     ]

@@ -26,7 +26,7 @@ class ManyFilesField(forms.FileField):
 
     widget = ManyFiles
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[bytes]]:  # type: ignore[override]
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[bytes]]:
         given = data if isinstance(data, list | tuple) else [data]
         return [
             cast("UploadedFile[bytes]", super(ManyFilesField, self).clean(each, initial))
@@ -35,11 +35,11 @@ class ManyFilesField(forms.FileField):
 
 
 class UploadForm(forms.Form):
-    files = ManyFilesField(label="Files")
+    uploads = ManyFilesField(label="Files")
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["files"].widget.attrs |= {
+        self.fields["uploads"].widget.attrs |= {
             "accept": ",".join(extensions(project.modality)),
             "class": "input",
         }

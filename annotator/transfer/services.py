@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -107,7 +108,7 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
         if missing := missing_columns(layout, options):
             raise Invalid(f"There is no column “{missing[0]}”.", code="no_such_column")
     with transaction.atomic():
-        locked = Import.objects.select_for_update().select_related("job").get(pk=record.pk)
+        locked = Import.objects.select_for_update(of=["self"]).select_related("job").get(pk=record.pk)
         if locked.job and (locked.job.active or locked.job.state == Job.State.SUCCEEDED):
             raise Conflict("This import was started already.", code="import_started")
         params = {"import": record.pk, "title": f"Import of {record.title}"}
@@ -127,7 +128,7 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     run.progress(counts.rows, stage="Reading")
     try:
         with ErrorFile(record.errors_path, counts.error_bytes) as errors:
-            for batch in _batches(record, sources, skip=counts.rows):
+            for batch in _ahead(_batches(record, sources, skip=counts.rows)):
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
                 estimate = round(counts.rows * total / max(batch.position, 1))
@@ -200,6 +201,15 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
                 counts.add_labels(item.classes, known)
         counts.error_bytes = errors.write(sorted(bad, key=lambda row: row[:2]))
         Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; each is read and checked while the one before it is being stored."""
+    with ThreadPoolExecutor(1, "import-reader") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _batches(record: Import, sources: list[Source], *, skip: int) -> Iterator[Batch]:

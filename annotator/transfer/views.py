@@ -50,11 +50,11 @@ def _upload(request: HttpRequest, project_id: int) -> HttpResponse:
         if form.is_valid():
             try:
                 record = services.receive_files(
-                    project=project, user=_person(request), files=form.cleaned_data["files"]
+                    project=project, user=_person(request), files=form.cleaned_data["uploads"]
                 )
                 services.look(record)
             except Invalid as error:
-                form.add_error("files", " ".join(filter(None, [error.message, error.hint])))
+                form.add_error("uploads", " ".join(filter(None, [error.message, error.hint])))
             else:
                 return redirect("transfer:mapping", project.pk, record.pk)
     recent = Import.objects.filter(project=project).exclude(job=None).select_related("job")[:RECENT]

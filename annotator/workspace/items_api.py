@@ -87,7 +87,7 @@ def item_list(request: Request, project_id: int) -> Response:
         items = items.filter(split=values["split"])
     if values["archived"] is not None:
         items = items.filter(archived_at__isnull=not values["archived"])
-    page = keyset_page(items, key="pk", after=values.get("after"), size=PAGE)
+    page = keyset_page(items, key="row", after=values.get("after"), size=PAGE)
     return Response({"results": [_item_json(item) for item in page.rows], "next_after": page.next_after})
 
 

@@ -123,8 +123,8 @@ def imported_classes(item: Item) -> list[str]:
 def neighbours(item: Item, filters: Filters, project: Project) -> tuple[int | None, int | None]:
     """Ids of the items before and behind this one under the same filters."""
     items = browse(project, filters)
-    before = items.filter(pk__lt=item.pk).order_by("-pk").values_list("pk", flat=True).first()
-    behind = items.filter(pk__gt=item.pk).order_by("pk").values_list("pk", flat=True).first()
+    before = items.filter(row__lt=item.row).order_by("-row").values_list("pk", flat=True).first()
+    behind = items.filter(row__gt=item.row).order_by("row").values_list("pk", flat=True).first()
     return before, behind
 
 

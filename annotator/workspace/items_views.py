@@ -44,7 +44,7 @@ def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     filters = Filters.from_query(request.GET)
     after = request.GET.get("after", "")
     items = browse(project, filters)
-    page = keyset_page(items, key="pk", after=int(after) if after.isdecimal() else None, size=PAGE)
+    page = keyset_page(items, key="row", after=int(after) if after.isdecimal() else None, size=PAGE)
     found = len(items.order_by().values_list("pk", flat=True)[: COUNTED + 1])
     view = request.GET.get("view") or ("grid" if project.modality == Project.Modality.IMAGE else "table")
     context = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
+from rest_framework.request import Request
 
 from annotator.accounts import services, throttle
+from annotator.accounts.authentication import USER_COLUMNS, TokenAuthentication
 from annotator.accounts.models import ApiToken
-from tests.factories import make_user
+from tests.factories import make_project, make_user
 
 PASSWORD = "correct horse battery"
 TOKENS = "/api/v1/tokens/"
@@ -120,6 +122,25 @@ def test_wrong_fields_are_named(values):
     answer = ask(client, **values)
     assert answer.status_code == 400
     assert set(answer.json()["errors"]) == set(values)
+
+
+def test_the_person_behind_a_token_is_who_they_are():
+    user = make_user(first_name="Ada", last_name="Byron", email="ada@example.org")
+    _, plain = services.create_token(user=user, name="mine")
+    request = RequestFactory().get("/", headers={"Authorization": f"Bearer {plain}"})
+    found, token_id = TokenAuthentication().authenticate(Request(request))
+    user.refresh_from_db()
+    loaded = {column: getattr(user, column) for column in USER_COLUMNS}
+    assert {name: value for name, value in vars(found).items() if name != "_state"} == loaded
+    assert found.is_superuser is False
+    assert token_id == user.api_tokens.get().pk
+
+
+def test_a_token_of_nobody_special_opens_no_foreign_project():
+    project = make_project()
+    _, plain = services.create_token(user=make_user(), name="mine")
+    assert bearer(plain).get(f"/api/v1/projects/{project.pk}/").status_code == 404
+    assert bearer(plain).get("/api/v1/projects/").json()["results"] == []
 
 
 def test_a_write_of_the_last_use_costs_once_a_minute(django_assert_num_queries):

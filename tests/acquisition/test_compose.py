@@ -296,3 +296,24 @@ def test_wrong_shares_and_lengths_are_refused():
             serve_order(ids, np.ones(3), ids, share, 3, 3, rng())
     with pytest.raises(UtilityError, match="3 ranked ids and 2"):
         serve_order(ids, np.ones(2), ids, 0.1, 3, 3, rng())
+
+
+def test_the_random_share_is_every_label_that_exploration_has_passed():
+    ids = np.arange(50)
+    order = compose.exploration_order(7, ids)
+    labelled = np.concatenate([order[:3], order[[4, 9, 30]]])
+    share = compose.random_share(7, labelled, order[[1, 4]])
+    assert share.tolist() == [True, True, True, True, False, False]
+    assert not compose.random_share(7, labelled, ids[:0]).any()
+    assert len(compose.random_share(7, ids[:0], order[:1])) == 0
+
+
+def test_the_mode_that_fits_takes_any_utility():
+    assert compose.fitting_mode(np.array([0.0, 0.4, np.nan])) == "power"
+    assert compose.fitting_mode(np.array([-0.1, 0.4])) == "softrank"
+    pool = Pool(np.arange(6))
+    ranking = rank_by_utility(pool, -np.arange(6.0), 6, rng())
+    served = compose.serve(ranking, 6, jointly=False, mode=None, beta=2.0, seed=1, rng=rng())
+    assert sorted(served.ids.tolist()) == list(range(6))
+    with pytest.raises(UtilityError, match="softrank"):
+        compose.serve(ranking, 6, jointly=False, beta=2.0, seed=1, rng=rng())

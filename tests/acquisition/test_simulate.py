@@ -28,7 +28,7 @@ def data():
     }
 
 
-def fit_predict(features, targets, queries):
+def fit_predict(features, targets, queries, _share):
     model = LogisticRegression(C=10).fit(features, targets)
     return [spread(model, query) for query in queries]
 
@@ -110,7 +110,7 @@ def test_parameters_reach_the_strategy_and_cold_start_is_another(data):
 def test_multi_label_targets_are_learned_too(data):
     both = {name: np.eye(CLASSES, dtype=bool)[data[name]] for name in ("targets", "test_targets")}
 
-    def frequencies(features, targets, queries):
+    def frequencies(features, targets, queries, _share):
         return [np.tile(targets.mean(axis=0), (len(query), 1)) for query in queries]
 
     result = replay(**{**data, **both}, fit_predict=frequencies, strategy="entropy", batches=[10, 10], seed=0)
@@ -131,3 +131,45 @@ def test_targets_of_another_length_are_refused(data):
             batches=[5],
             seed=0,
         )
+
+
+def test_the_fit_is_told_which_labels_are_the_random_share(data):
+    shares = []
+
+    def watch(features, targets, queries, share):
+        shares.append(share)
+        return fit_predict(features, targets, queries, share)
+
+    result = replay(
+        **data,
+        fit_predict=watch,
+        strategy="margin",
+        cold_start="typicality",
+        batches=[20] * 3,
+        seed=0,
+        share=0.3,
+    )
+    for share, labels in zip(shares, result.labels, strict=True):
+        assert share.shape == (labels,)
+        assert share[result.explore[:labels]].all()
+    assert not shares[-1].all()
+    nobody = []
+    replay(
+        **data,
+        fit_predict=lambda *given: nobody.append(given[-1].any()) or fit_predict(*given),
+        strategy="margin",
+        batches=[20] * 3,
+        seed=0,
+    )
+    assert nobody == [False] * 3
+
+
+def test_more_than_a_batch_can_be_chosen_together(data):
+    first = [
+        replay(
+            **data, fit_predict=fit_predict, strategy="typicality", batches=[10], jointly=jointly, seed=0
+        ).ids.tolist()
+        for jointly in (0, 5, 60)
+    ]
+    assert first[0] == first[1] != first[2]
+    assert len(first[2]) == 10

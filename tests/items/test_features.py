@@ -132,7 +132,8 @@ def test_stores_are_found_again_by_their_digest() -> None:
     assert open_store(1, digest) is None
     make_store(1, digest, 7)
     found = open_store(1, digest)
-    assert found is not None and found.dim == 7
+    assert found is not None
+    assert found.dim == 7
     remove_store(1, digest)
     assert open_store(1, digest) is None
 

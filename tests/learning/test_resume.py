@@ -47,7 +47,8 @@ def die_in(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
 def test_a_killed_round_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch, step: str, after: bool) -> None:
     project = ready_project()
     round_ = triggers.begin_round(project.pk, trigger="manual")
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     with monkeypatch.context() as patch:
         die_in(patch, step, after=after)
         with pytest.raises(Killed):
@@ -68,7 +69,8 @@ def test_a_killed_round_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch, st
 def test_the_ranking_does_not_depend_on_the_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     project = ready_project()
     round_ = triggers.begin_round(project.pk, trigger="manual")
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     with monkeypatch.context() as patch:
         die_in(patch, "publish", after=False)
         with pytest.raises(Killed):
@@ -95,7 +97,8 @@ def test_an_exception_is_a_visible_state_and_the_queue_stays(
     with monkeypatch.context() as patch:
         patch.setitem(rounds.STEPS, step, broken)
         round_ = triggers.begin_round(project.pk, trigger="manual")
-        assert round_ is not None and round_.job is not None
+        assert round_ is not None
+        assert round_.job is not None
         with pytest.raises(ValueError, match="cheese"):
             run_job(round_.job.pk)
     round_.refresh_from_db()
@@ -110,7 +113,8 @@ def test_an_exception_is_a_visible_state_and_the_queue_stays(
 def test_a_cancelled_round_stops_between_steps() -> None:
     project = ready_project()
     round_ = triggers.begin_round(project.pk, trigger="manual")
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     Job.objects.filter(pk=round_.job.pk).update(state=Job.State.QUEUED, cancel_requested=False)
     whole = rounds.STEPS["train"]
 
@@ -131,7 +135,8 @@ def test_a_cancelled_round_stops_between_steps() -> None:
 def test_a_round_whose_waiting_job_was_cancelled_is_ended() -> None:
     project = ready_project()
     round_ = triggers.begin_round(project.pk, trigger="manual")
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     cancel_job(job=round_.job)
     assert triggers.begin_round(project.pk, trigger="manual") is None
     triggers.end_orphans()

@@ -34,7 +34,8 @@ def test_the_loop_goes_from_cold_to_warm() -> None:
     warm = run_round(project)
     assert warm.state == Round.State.PUBLISHED, warm.error
     assert warm.strategy == "margin"
-    assert warm.model is not None and warm.model.number == warm.number
+    assert warm.model is not None
+    assert warm.model.number == warm.number
     assert ModelVersion.objects.get(project=project).in_use
     entries = queue_of(project)
     assert len(entries) == 48

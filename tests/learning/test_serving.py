@@ -17,7 +17,7 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.labeling.models import QueueEntry
 from annotator.learning import selectors, services, triggers, window
-from annotator.learning.models import Round
+from annotator.learning.models import Encoding, Round
 from annotator.learning.stream import UNSCORED_PERIOD
 from annotator.projects.models import Project
 from tests.factories import join, make_items
@@ -65,7 +65,8 @@ def test_every_entry_tells_where_it_comes_from() -> None:
         )  # fmt: skip
         assert served["strategy"]["key"] == "margin"
         assert served["reason"]["text"]
-        assert entry.suggestion is not None and entry.suggestion["model"] == round_.number
+        assert entry.suggestion is not None
+        assert entry.suggestion["model"] == round_.number
         assert sum(entry.suggestion["classes"].values()) == pytest.approx(1, abs=0.01)
 
 
@@ -202,13 +203,36 @@ def test_an_import_is_served_at_once_and_then_ranked() -> None:
     assert len(entries) == 30
     assert {entry.served["reason"]["kind"] for entry in entries} == {"initial"}
     assert all(entry.served["exploration"] for entry in entries)
-    assert job is not None and job.kind == triggers.ENCODE_JOB
+    assert job is not None
+    assert job.kind == triggers.ENCODE_JOB
     assert services.on_items_added(project.pk) is None  # one job waits already
     assert Round.objects.get(project=project).trigger == "initial"
 
 
+@pytest.mark.parametrize("cold", ["typicality", "kmeans", "random"])
+@pytest.mark.parametrize("count", [1, 2, 20, 150])
+def test_the_cold_start_serves_projects_of_any_size(cold: str, count: int) -> None:
+    project = make_world(count, learning={"cold_strategy": cold, "exploration_share": 0.0})
+    round_ = run_round(project)
+    assert round_.state == Round.State.PUBLISHED, round_.error
+    assert sorted(entry.item.row for entry in queue_of(project)) == list(range(count))
+
+
+def test_an_encoder_that_learns_is_taught_again_when_the_project_has_doubled() -> None:
+    project = make_world(20)
+    Encoding.objects.filter(project=project).update(fitted_items=11)
+    run_round(project)
+    assert not Job.objects.filter(project=project, kind=triggers.ENCODE_JOB).exists()
+    Encoding.objects.filter(project=project).update(fitted_items=10)
+    run_round(project)
+    assert Job.objects.filter(project=project, kind=triggers.ENCODE_JOB).count() == 1
+    run_round(project)
+    assert Job.objects.filter(project=project, kind=triggers.ENCODE_JOB).count() == 1
+
+
 def test_the_encode_job_makes_features_and_a_round() -> None:
     project = make_world(0)
+    Encoding.objects.filter(project=project).delete()
     make_items(project, 30)
     job = services.on_items_added(project.pk)
     assert job is not None

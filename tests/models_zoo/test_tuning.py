@@ -13,7 +13,7 @@ from models_zoo.errors import NotEnoughData
 from models_zoo.head import DEFAULT_STRENGTH, fit_head
 from models_zoo.metrics import calibration_error
 from models_zoo.objective import one_hot
-from models_zoo.tuning import best_temperature, cross_fit, probabilities, stratified_folds, tune_head
+from models_zoo.tuning import best_temperature, cross_fit, probabilities, retune, stratified_folds, tune_head
 
 KEYS = ("a", "b", "c", "d")
 Blobs = Callable[..., tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -161,3 +161,26 @@ def test_two_certain_labels_do_not_drive_the_temperature_to_its_bound() -> None:
     found = best_temperature(np.array([[9.0, 0.0], [0.0, 9.0]]), np.eye(2, dtype=np.float32))
     assert 0.5 < found < 2
     assert tuning._TEMPERATURES[0] < found
+
+
+def test_a_tuning_holds_until_its_labels_have_grown_by_a_quarter(blobs: Blobs) -> None:
+    features, labels = blobs(100)
+
+    def at(count: int, last: dict[str, object] | None, keys: tuple[str, ...] = KEYS) -> dict[str, object]:
+        share = np.arange(count) < 20
+        return retune(last, features[:count], labels[:count], keys, share=share)
+
+    first = at(60, None)
+    assert (first["labels"], first["classes"], first["tuned"]) == (40, list(KEYS), True)
+    assert at(69, {**first, "round": 3}) == {**first, "round": 3}
+    assert at(70, first)["labels"] == 50
+    assert at(69, first, (*KEYS, "e"))["classes"] == [*KEYS, "e"]
+
+
+def test_tuning_again_ignores_what_the_random_share_says(blobs: Blobs) -> None:
+    features, labels = blobs(80)
+    share = np.arange(80) < 30
+    shuffled = np.where(share, (labels + 1) % 4, labels)
+    assert retune(None, features, labels, KEYS, share=share) == retune(
+        None, features, shuffled, KEYS, share=share
+    )

@@ -12,9 +12,7 @@ from annotator.learning.work import Training, Work
 from models_zoo.checkpoints import load_head, save_head
 from models_zoo.errors import CheckpointError
 from models_zoo.head import HeadState, fit_head
-from models_zoo.tuning import tune_head
-
-TUNE_AGAIN = 1.25  # when there are so many times the labels of the last tuning
+from models_zoo.tuning import retune
 
 
 def train(work: Work) -> None:
@@ -113,28 +111,17 @@ def _fit(work: Work, previous: ModelVersion | None) -> ModelVersion:
 
 def _tuning(work: Work, previous: ModelVersion | None) -> dict[str, Any]:
     """Strength and temperature: the last ones, or new ones from labels outside the random share."""
-    last: dict[str, Any] = previous.settings["tuning"] if previous else {}
-    outside = ~work.trainable.share
-    count = int(outside.sum())
-    same_classes = last.get("classes") == list(work.class_keys)
-    if same_classes and count < TUNE_AGAIN * max(1, last["labels"]):
-        return last
-    found = tune_head(
+    found = retune(
+        previous.settings["tuning"] if previous else None,
         work.trainable_features,
         work.trainable.targets,
         work.class_keys,
         multi=work.multi,
-        tune_mask=outside,
+        share=work.trainable.share,
         seed=work.round.seed % 2**32,
     )
-    return {
-        "strength": found.strength,
-        "temperature": found.temperature,
-        "tuned": found.tuned,
-        "labels": count,
-        "classes": list(work.class_keys),
-        "round": work.round.number,
-    }
+    # A record that was kept says in which round it was made.
+    return {"round": work.round.number} | found
 
 
 def _start(work: Work, previous: ModelVersion | None) -> HeadState | None:
