@@ -106,6 +106,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "projects:change_role": {"role": "reviewer"},
     "api:member": {"role": "reviewer"},
     "api:draft": {"regions": []},
+    "api:tokens": {"name": "program"},
     "api:withdraw_skip": {"holder": "00000000-0000-0000-0000-000000000001"},
 }
 # Nobody but the annotator in whose hands they are may touch these; the test's belong to the one who is an annotator.
@@ -189,6 +190,8 @@ def test_roles_get_in_where_the_table_says_and_nowhere_else(route, world):
             allowed = TABLE[route.name].get(method)
             if allowed is None:
                 assert status == 405, (method, role, status)
+            elif role in allowed and route.name in PERSONAL and role != Role.ANNOTATOR:
+                assert status == 404, (method, role, status)
             elif role in allowed:
                 assert status in ANSWERED, (method, role, status)
             else:
