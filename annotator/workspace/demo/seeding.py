@@ -94,7 +94,9 @@ def _make(demo: Demo, owner: User) -> Project:
             instructions=demo.instructions,
         )
         learning = settings_of(project)
-        update_settings(settings=learning, by=owner, values={"encoder": demo.encoder, "encoder_params": {}})
+        # Twice the usual random share: the first point of the curve comes after some fifty labels, within the tour.
+        values = {"encoder": demo.encoder, "encoder_params": {}, "exploration_share": 0.2}
+        update_settings(settings=learning, by=owner, values=values)
         counts, errors = add_rows(project=project, rows=[each.row for each in found], source=SOURCE)
         assert not errors, errors[:3]
         assert counts.created == len(found)
