@@ -1,4 +1,4 @@
-"""The Celery application: two queues, JSON only; the database is the truth about jobs, Redis only carries their ids."""
+"""The Celery application: three queues, JSON only; the database is the truth about jobs, Redis only carries their ids."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging
-from kombu import Queue
+from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotator.settings")
 os.environ.setdefault("ANNOTATOR_PROCESS", "worker")
 
-IO, GPU = "io", "gpu"
+IO, GPU, PERIODIC = "io", "gpu", "periodic"
 DAY = 24 * 60 * 60
 
 app = Celery("annotator")
@@ -20,7 +20,8 @@ app.conf.update(
     task_serializer="json",
     result_serializer="json",
     task_ignore_result=True,
-    task_queues=[Queue(IO), Queue(GPU)],
+    # Each with an exchange and key of its own: else both would get every message.
+    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in (IO, GPU, PERIODIC)],
     task_default_queue=IO,
     task_create_missing_queues=False,
     # Acknowledged when started: a lost job is found by its heartbeat in the database, not by delivering it twice.

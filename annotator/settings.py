@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "annotator.accounts.middleware.OneTimePasswordMiddleware",
     "annotator.common.middleware.ErrorMiddleware",
 ]
 ROOT_URLCONF = "annotator.urls"
@@ -85,10 +86,14 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 
 CELERY_BROKER_URL = REDIS["broker"]
+# On a queue of their own: expired claims and lost jobs must not wait behind a long import or training.
 CELERY_BEAT_SCHEDULE = {
-    "labeling.return_expired_leases": {"task": "labeling.return_expired_leases", "schedule": 15.0},
-    "learning.start_due_rounds": {"task": "learning.start_due_rounds", "schedule": 20.0},
-    "jobs.recover_lost_jobs": {"task": "jobs.recover_lost_jobs", "schedule": 15.0},
+    task: {"task": task, "schedule": seconds, "options": {"queue": "periodic", "expires": seconds}}
+    for task, seconds in {
+        "labeling.return_expired_leases": 15.0,
+        "learning.start_due_rounds": 20.0,
+        "jobs.recover_lost_jobs": 15.0,
+    }.items()
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -130,7 +135,7 @@ SOCKET_URL = env.text("ANNOTATOR_SOCKET_URL")
 SOCKET_PORT = env.integer("ANNOTATOR_SOCKET_PORT")
 
 HTTPS = env.boolean("ANNOTATOR_HTTPS")
-SECURE_SSL_REDIRECT = False  # the proxy's business
+SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -173,6 +178,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "annotator.projects.models.Role",
+        "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+    },
 }
 
 LOGGING = {
@@ -181,5 +190,9 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.text("ANNOTATOR_LOG_LEVEL")},
-    "loggers": {"django.request": {"level": "ERROR"}, "django.channels.server": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.channels.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
 }

@@ -9,18 +9,19 @@ from annotator.common import views
 
 APPS = ("accounts", "projects", "jobs", "learning", "transfer", "workspace")
 
+# The routes of the annotate screen come first: they are asked for with every label.
 api = [
-    *(path("", include(f"annotator.{app}.api_urls")) for app in APPS),
+    *(path("", include(f"annotator.{app}.api_urls")) for app in reversed(APPS)),
     path("", include("annotator.workspace.items_api_urls")),
 ]
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/", include((api, "api"))),
     *(path("", include(f"annotator.{app}.urls")) for app in APPS),
     # Pages about items show answers and change the queue: they stand above the items themselves.
     path("", include("annotator.workspace.items_urls")),
-    path("api/v1/", include((api, "api"))),
-    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
 ]
 
 handler400 = "annotator.common.views.bad_request"

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.application import Application, emit
-from benchmarks.synthetic import CLASSES, Bench, make_bench
+from benchmarks.synthetic import CLASSES, add_annotators, add_labels, labelled_rows, make_project
+
+FIRST_LABELS = 1_000  # answered before the load begins, so that a model ranks the queue
 
 
 @dataclass
@@ -37,10 +39,17 @@ class Annotator(threading.Thread):
     """One person with one connection: next, think, answer, until the time is up."""
 
     def __init__(
-        self, app: Application, bench: Bench, token: str, clocks: Clocks, end: float, think: float, seed: int
+        self,
+        app: Application,
+        project_id: int,
+        token: str,
+        clocks: Clocks,
+        end: float,
+        think: float,
+        seed: int,
     ) -> None:
         super().__init__(daemon=True)
-        self.path = f"/api/v1/projects/{bench.project_id}/"
+        self.path = f"/api/v1/projects/{project_id}/"
         self.connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
         self.headers = {
             "Authorization": f"Bearer {token}",
@@ -85,7 +94,7 @@ class Annotator(threading.Thread):
                 "id": str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
                 "item": item,
                 "schema_version": 1,
-                "regions": [{"kind": "choice", "classes": [self.rng.choice(CLASSES)]}],
+                "regions": [{"kind": "choice", "classes": [f"class-{self.rng.randrange(CLASSES)}"]}],
                 "seconds": 1.0,
             }
             _, submit_ms = self.call("annotations/", body)
@@ -100,13 +109,13 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def run_case(
-    app: Application, bench: Bench, case: str, seconds: float, think: float
+    app: Application, project_id: int, tokens: list[str], case: str, seconds: float, think: float
 ) -> list[tuple[str, float, str]]:
     """One load of `seconds`; the metrics as (name, value, unit)."""
-    clocks, started = Clocks(), time.perf_counter()
+    clocks, started, rounds = Clocks(), time.perf_counter(), app.rounds_published(project_id)
     threads = [
-        Annotator(app, bench, token, clocks, started + seconds, think, seed)
-        for seed, token in enumerate(bench.tokens, start=hash(case) % 1000)
+        Annotator(app, project_id, token, clocks, started + seconds, think, seed)
+        for seed, token in enumerate(tokens, start=len(case) * 1000)
     ]
     for thread in threads:
         thread.start()
@@ -126,7 +135,7 @@ def run_case(
         ("submit_p99", percentile(clocks.submit, 0.99), "ms"),
         ("duplicates", len(clocks.served) - len(set(clocks.served)), "items"),
         ("empty", clocks.empty, "answers"),
-        ("rounds", app.rounds_published(bench.project_id), "rounds so far"),
+        ("rounds", app.rounds_published(project_id) - rounds, "rounds"),
     ]
 
 
@@ -142,13 +151,25 @@ def main() -> None:
     options = parser.parse_args()
     parameters = {"items": options.items, "annotators": options.annotators, "cores": os.cpu_count()}
     with Application() as app:
-        bench = make_bench(items=options.items, annotators=options.annotators)
-        app.wait_for_queue(bench.project_id)
+        project = make_project(options.items)
+        add_labels(project, labelled_rows(project, FIRST_LABELS, options.items), seed=1)
+        tokens = add_annotators(project, options.annotators)
+        start_rounds(project.pk)
+        app.wait_for_queue(project.pk)
         with app.old_snapshot():
             for case in options.cases.split(","):
                 think = 1.0 / options.pace if case == "paced" else 0.0
-                for metric, value, unit in run_case(app, bench, case, options.seconds, think):
+                for metric, value, unit in run_case(app, project.pk, tokens, case, options.seconds, think):
                     emit("serving", case, metric, value, unit, **parameters)
+
+
+def start_rounds(project_id: int) -> None:
+    """Rounds begin by themselves from now on, as answers come in."""
+    from annotator.learning.models import LearningSettings
+    from annotator.learning.services import start_round_if_due
+
+    LearningSettings.objects.filter(project=project_id).update(paused=False)
+    start_round_if_due(project_id)
 
 
 if __name__ == "__main__":

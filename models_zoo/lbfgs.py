@@ -88,8 +88,9 @@ def minimise(
 ) -> Minimum:
     """Minimise B functions of P variables from `start` (B, P).
 
-    `objective(x, which)` returns values (b,) in float64 and gradients (b, P) of the problems `which` (b,); `precondition(g)` applies an estimate of the inverse Hessian. A problem is done when two estimates in a row say that less
-    than `tolerance` remains to be gained, or when no step makes it smaller (rounding). Finished problems cost no more.
+    `objective(x, which)` returns values (b,) in float64 and gradients (b, P) of the problems `which` (b,);
+    `precondition(g)` applies an estimate of the inverse Hessian. A problem is done when two estimates in a row say
+    that less than `tolerance` remains to be gained, or when no step makes it smaller. Finished problems cost no more.
     """
     result = start.clone()
     converged = torch.zeros(len(start), dtype=torch.bool)
@@ -109,7 +110,7 @@ def minimise(
         done = (calm >= 2) | stuck
         if bool(done.any()):
             result[which[done]] = x[done]
-            converged[which[done]] = ((calm >= 2) | (-slope / 2 < _ROUNDING * value.abs()))[done]
+            converged[which[done]] = ((calm >= 2) | (-slope / 2 <= _ROUNDING * value.abs()))[done]
             rest = ~done
             if not bool(rest.any()):
                 return Minimum(result, iteration + 1, converged)

@@ -142,9 +142,11 @@ def _evaluate_multi(
     n = len(proba)
     guess = proba >= 0.5
     parts = np.concatenate([truth & guess, truth, guess], axis=1).astype(np.float64)
-    tables = [parts.sum(axis=0, keepdims=True)]
-    for _ in range(REPLICATES // _AT_ONCE if n else 0):
-        tables.append(rng.multinomial(n, np.full(n, 1 / n), size=_AT_ONCE) @ parts)
+    draws = (
+        rng.multinomial(n, np.full(n, 1 / n), size=_AT_ONCE)
+        for _ in range(REPLICATES // _AT_ONCE if n else 0)
+    )
+    tables = [parts.sum(axis=0, keepdims=True), *(times @ parts for times in draws)]
     hits, support, predicted = np.split(np.vstack(tables), 3, axis=1)
     micro = f1_scores(hits[0].sum(), support[0].sum(), predicted[0].sum())
     return Evaluation(

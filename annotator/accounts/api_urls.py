@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from annotator.accounts import api
+
+urlpatterns = [
+    path("me/", api.me, name="me"),
+    path("tokens/", api.tokens, name="tokens"),
+    path("tokens/<int:token_id>/", api.token, name="token"),
+]

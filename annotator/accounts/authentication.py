@@ -15,7 +15,10 @@ from annotator.accounts.models import ApiToken, User, token_digest
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Every request of a program comes through here: plain SQL, a person with the columns that a view may need (the others
 # are fetched when touched), and `last_used_at` written once a minute only.
-USER_COLUMNS = ["id", "username", "first_name", "last_name", "is_superuser", "is_staff", "is_active"]
+WANTED = {"id", "username", "first_name", "last_name", "email", "is_superuser", "is_staff", "is_active"}
+WANTED |= {"must_change_password"}
+# In the model's own order: from_db gives values to fields in that order, whatever order the names come in.
+USER_COLUMNS = [field.attname for field in User._meta.concrete_fields if field.attname in WANTED]
 FIND = f"""
 SELECT t.scope, t.id, t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute',
        {", ".join(f"u.{column}" for column in USER_COLUMNS)}

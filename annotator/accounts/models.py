@@ -53,6 +53,10 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
     @staticmethod
     def make_plain() -> str:
         return "ann_" + secrets.token_urlsafe(32)

@@ -48,3 +48,9 @@ def parsed(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any
     checked = serializer(data=request.data)
     checked.is_valid(raise_exception=True)
     return cast("dict[str, Any]", checked.validated_data)
+
+
+def after_of(request: Request) -> int | None:
+    """`?after=`: the key behind which a keyset page starts; None for the first page and for what is no number."""
+    after = request.query_params.get("after", "")
+    return int(after) if after.isdecimal() and len(after) <= 18 else None

@@ -19,7 +19,7 @@ def project_group(project_id: int) -> str:
 
 def send_event(project_id: int, event: str, **payload: Any) -> None:
     """Tell the project's open pages that something changed, once the transaction is committed."""
-    transaction.on_commit(lambda: _send(project_id, {"type": event, **payload}))
+    transaction.on_commit(lambda: _send(project_id, {"type": event, **payload}), robust=True)
 
 
 def _send(project_id: int, event: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ rows appear. Nothing here ever loads the whole store.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -84,7 +85,7 @@ class FeatureStore:
         """Those of `rows` that still have to be encoded, in the order given."""
         if not len(rows):
             return rows
-        return rows[self.state(int(rows.max()) + 1)[rows] == MISSING]
+        return np.asarray(rows[self.state(int(rows.max()) + 1)[rows] == MISSING])
 
     def write(self, rows: Rows, features: npt.NDArray[Any]) -> int:
         """Store features (n, D) of `rows` durably; returns how many were unreadable (not finite)."""
@@ -94,7 +95,9 @@ class FeatureStore:
         readable = np.isfinite(values).all(axis=1)
         values[~readable] = 0
         _scatter(self.folder / "features.f16", rows, values)
-        _scatter(self.folder / "state.u8", rows, np.where(readable, DONE, UNREADABLE).astype(np.uint8)[:, None])
+        _scatter(
+            self.folder / "state.u8", rows, np.where(readable, DONE, UNREADABLE).astype(np.uint8)[:, None]
+        )
         return int((~readable).sum())
 
     @contextmanager
@@ -185,4 +188,4 @@ def _runs(rows: Sequence[int] | Rows) -> Iterator[tuple[int, int]]:
     """Slices of `rows` that are consecutive numbers."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     edges = [0, *breaks.tolist(), len(rows)]
-    return zip(edges[:-1], edges[1:], strict=True) if len(rows) else iter(())
+    return itertools.pairwise(edges) if len(rows) else iter(())

@@ -23,15 +23,18 @@ CREATE TEMPORARY TABLE staged_items (
 ) ON COMMIT DROP
 """
 COPY = "COPY staged_items (ordinal, named, external_id, text, content_hash, split, meta, classes) FROM STDIN"
+# Subqueries, not joins: they look up each row by index, so that the cost does not grow with the project.
 FIND_BY_ID = """
-UPDATE staged_items s SET item_id = i.id, changed = i.content_hash <> s.content_hash
-FROM items_item i WHERE i.project_id = %(project)s AND i.external_id = s.external_id
+UPDATE staged_items s SET (item_id, changed) = (
+  SELECT i.id, i.content_hash <> s.content_hash FROM items_item i
+  WHERE i.project_id = %(project)s AND i.external_id = s.external_id)
 """
 # Rows without a name of their own are the same item when their content is.
 FIND_BY_CONTENT = """
-UPDATE staged_items s SET item_id = i.id, changed = false
-FROM items_item i
-WHERE i.project_id = %(project)s AND i.content_hash = s.content_hash AND NOT s.named AND s.item_id IS NULL
+UPDATE staged_items s SET (item_id, changed) = (
+  SELECT i.id, false FROM items_item i
+  WHERE i.project_id = %(project)s AND i.content_hash = s.content_hash ORDER BY i.id LIMIT 1)
+WHERE NOT s.named AND s.item_id IS NULL
 """
 INSERT = """
 WITH added AS (
@@ -107,7 +110,7 @@ def add_items(*, project_id: int, items: Sequence[NewItem], source: str) -> list
         with cursor.copy(COPY) as copy:
             for n in first_of:
                 copy.write_row(_staged(n, items[n]))
-        values = {"project": project_id, "source": source[:200]}
+        values: dict[str, int | str] = {"project": project_id, "source": source[:200]}
         cursor.execute(FIND_BY_ID, values)
         cursor.execute(FIND_BY_CONTENT, values)
         cursor.execute("SELECT ordinal, changed FROM staged_items WHERE item_id IS NOT NULL")

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from annotator.jobs import api
+
+urlpatterns = [
+    path("projects/<int:project_id>/jobs/", api.job_list, name="jobs"),
+    path("projects/<int:project_id>/jobs/<int:job_id>/", api.job_detail, name="job"),
+    path("projects/<int:project_id>/jobs/<int:job_id>/cancel/", api.cancel, name="job_cancel"),
+]

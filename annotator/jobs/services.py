@@ -95,7 +95,8 @@ def start_job(
     job = Job.objects.create(
         kind=kind, project_id=project_id, created_by=created_by, queue=queue, params=params or {}
     )
-    transaction.on_commit(lambda: _enqueue(job))
+    # A broker that is away loses nothing: the job waits in the database and is recovered.
+    transaction.on_commit(lambda: _enqueue(job), robust=True)
     _announce(job)
     return job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from annotator.jobs import services
+from annotator.jobs import selectors, services
 
 
 @shared_task(name="jobs.run")
@@ -14,4 +14,5 @@ def run(job_id: int) -> None:
 
 @shared_task(name="jobs.recover_lost_jobs")
 def recover_lost_jobs() -> int:
+    selectors.note_worker_alive()
     return services.recover_lost_jobs()

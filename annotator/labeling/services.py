@@ -270,9 +270,11 @@ def archive_items(*, project_id: int, item_ids: list[int]) -> int:
 def set_overlap(*, project: Project, overlap: int) -> None:
     """Change how many people label each item; the queue follows at once."""
     with queue.queue_lock(project.pk) as cursor:
+        # From the stored value, not from `project`, which another request may have outdated.
         cursor.execute(
-            "UPDATE labeling_queueentry SET free = free + %s WHERE project_id = %s",
-            [overlap - project.overlap, project.pk],
+            """UPDATE labeling_queueentry q SET free = q.free + %s - p.overlap
+               FROM projects_project p WHERE p.id = q.project_id AND p.id = %s""",
+            [overlap, project.pk],
         )
         Project.objects.filter(pk=project.pk).update(overlap=overlap)
     project.overlap = overlap

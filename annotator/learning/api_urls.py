@@ -1,5 +1,18 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from annotator.learning import api
+
+PROJECT = "projects/<int:project_id>/"
+
+urlpatterns: list[URLPattern] = [
+    path(f"{PROJECT}learning/", api.learning, name="learning"),
+    path(f"{PROJECT}rounds/", api.rounds, name="rounds"),
+    path(f"{PROJECT}models/", api.models, name="models"),
+    path(f"{PROJECT}models/<int:number>/use/", api.use, name="model-use"),
+    path(f"{PROJECT}health/", api.health, name="health"),
+    path(f"{PROJECT}predictions/", api.predictions, name="predictions"),
+    path(f"{PROJECT}strategies/", api.strategies, name="strategies"),
+    path(f"{PROJECT}encoders/", api.encoders, name="encoders"),
+]

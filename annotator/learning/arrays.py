@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,24 @@ import numpy as np
 import numpy.typing as npt
 from django.db import connection
 
-_HEADER, _TRAILER = 19, 2
+SEND = {"i4": "int4send", "i8": "int8send"}
 
 
-def copy_columns(
-    query: str, params: Sequence[Any], types: Sequence[str]
+def fetch_columns(
+    query: str, params: Sequence[Any], columns: Mapping[str, str]
 ) -> tuple[npt.NDArray[np.int64], ...]:
-    """Integer columns of a query as int64 arrays, by binary COPY: a million rows in about half a second.
+    """Integer columns of a query as int64 arrays (order unspecified): a million rows in about half a second.
 
-    `types` are numpy's names of the columns' types ('i4' integer, 'i8' bigint); no column may be null.
+    `columns` maps names to types ('i4' integer, 'i8' bigint). The server packs them into one value: a message for each
+    row, which COPY sends, costs ten times as much here. No column may be null.
     """
-    fields = [("fields", ">i2")]
-    for index, kind in enumerate(types):
-        fields += [(f"length{index}", ">i4"), (f"value{index}", f">{kind}")]
-    record = np.dtype(fields)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", params) as copy,
-    ):
-        data = b"".join(bytes(part) for part in copy)
-    rows, left = divmod(len(data) - _HEADER - _TRAILER, record.itemsize)
-    if left:
-        raise ValueError("the query returned nulls or other types than those named")
-    table = np.frombuffer(data, dtype=record, count=rows, offset=_HEADER)
-    return tuple(table[f"value{index}"].astype(np.int64) for index in range(len(types)))
+    packed = " || ".join(f"{SEND[kind]}({name})" for name, kind in columns.items())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT string_agg({packed}, ''::bytea) FROM ({query}) packed", params)  # noqa: S608
+        (data,) = cursor.fetchone()
+    record = np.dtype([(name, f">{kind}") for name, kind in columns.items()])
+    table = np.frombuffer(data or b"", dtype=record)
+    return tuple(table[name].astype(np.int64) for name in columns)
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> None:
@@ -48,11 +42,22 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
     part.replace(path)
 
 
+def save_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write an .npz file that is complete or not there."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 def save_json(path: Path, value: Any) -> None:
     """Write a JSON file that is complete or not there."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
+        # In one piece: the encoder that writes in parts is not the fast one.
+        file.write(json.dumps(value))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

@@ -11,7 +11,7 @@ from django.conf import settings
 from acquisition import params as strategy_params
 from acquisition import registry as strategy_registry
 from acquisition.errors import AcquisitionError
-from acquisition.registry import Strategy
+from acquisition.registry import Strategy, StrategySpec
 from annotator import env
 from annotator.common.errors import Invalid
 from annotator.projects.models import Project
@@ -34,6 +34,11 @@ PREFERRED_WARM = ("margin", "entropy", "random")
 def strategies(task: str, *, cold: bool) -> tuple[Strategy, ...]:
     """Strategies that can work on this task with what exists before (`cold`) or after the first model."""
     return strategy_registry.available(task=task, signals=COLD_SIGNALS if cold else WARM_SIGNALS)
+
+
+def all_strategies(task: str) -> list[StrategySpec]:
+    """Specifications for this task, those whose signals do not exist here included."""
+    return [strategy.spec for strategy in strategy_registry.available(task=task)]
 
 
 def encoders(modality: str) -> list[EncoderSpec]:
@@ -134,6 +139,21 @@ def _inside_weights(value: str) -> str:
             hint="Put the file into the folder that ANNOTATOR_WEIGHTS names, and give its name.",
         )
     return value
+
+
+def encoder_json(spec: EncoderSpec) -> dict[str, Any]:
+    """A specification and whether it can be used here, for the API."""
+    state = spec.available(located(spec, spec.complete()))
+    return {
+        "key": spec.key,
+        "title": spec.title,
+        "advice": spec.advice,
+        "params": {name: dict(schema) for name, schema in spec.params.items()},
+        "needs_fit": spec.needs_fit,
+        "reference": spec.reference,
+        "state": state.state,
+        "reason": state.reason,
+    }
 
 
 def task_of(project: Project) -> str:

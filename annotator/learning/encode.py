@@ -17,7 +17,7 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobCancelled, JobRun
 from annotator.learning import catalogue, triggers
-from annotator.learning.arrays import copy_columns
+from annotator.learning.arrays import fetch_columns
 from annotator.learning.encodings import current_encoding
 from annotator.learning.exploration import random_share
 from annotator.learning.folders import encoder_path, used_digests
@@ -33,15 +33,16 @@ GROWTH = 2.0  # an encoder that learns does so again when there is so many times
 LEAST_TEXTS, LEAST_LABELS = 2, 20
 YIELD_SECONDS = 5.0  # others wait in the queue: so long a job goes on before it makes room
 
-LABELLED_FIRST = """
+LIVE = "SELECT row FROM items_item WHERE project_id = %s AND archived_at IS NULL"
+LABELLED = """
 SELECT row FROM items_item i WHERE project_id = %s AND archived_at IS NULL
-ORDER BY NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = i.id), row
+  AND EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = i.id)
 """
 
 
 def run_encoding(run: JobRun) -> dict[str, Any]:
     """Features for every live item that has none. Resumes where it stopped; makes room for rounds that wait."""
-    project = Project.objects.get(pk=run.job.project_id)
+    project = Project.objects.get(pk=run.job.project_id or 0)
     chosen = LearningSettings.objects.get(project=project)
     try:
         spec = registry.get(chosen.encoder)
@@ -91,7 +92,10 @@ def _outgrown(project: Project, chosen: LearningSettings, spec: EncoderSpec, kno
 
 def outgrown(chosen: LearningSettings) -> bool:
     """Whether the encoder that the project uses should learn again (or for the first time)."""
-    spec = registry.get(chosen.encoder)
+    try:
+        spec = registry.get(chosen.encoder)
+    except ModelError:
+        return False  # a plug-in that is gone: the encode job says so
     if spec.needs_fit == "no":
         return False
     known = current_encoding(chosen)
@@ -100,9 +104,7 @@ def outgrown(chosen: LearningSettings) -> bool:
     return _outgrown(chosen.project, chosen, spec, known)
 
 
-def _teaching(
-    project: Project, chosen: LearningSettings
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def _teaching(project: Project, chosen: LearningSettings) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Labels that an encoder may learn from: those on which no model is judged."""
     agreed = consensus(project)
     outside = ~random_share(project.pk, chosen.seed, agreed.rows)
@@ -123,7 +125,7 @@ def _fit(
         rows, targets = _teaching(project, chosen)
         least = LEAST_LABELS
     else:
-        (rows,) = copy_columns(LIVE_ROWS, [project.pk], ["i4"])
+        (rows,) = (np.sort(found) for found in fetch_columns(LIVE, [project.pk], {"row": "i4"}))
         least = LEAST_TEXTS
     if len(rows) < least:
         return None, None
@@ -139,9 +141,6 @@ def _fit(
     labels = len(rows) if spec.needs_fit == "labels" else 0
     items = 0 if spec.needs_fit == "labels" else len(rows)
     return encoder, _record(chosen, encoder, ready=ready, fitted_items=items, fitted_labels=labels)
-
-
-LIVE_ROWS = "SELECT row FROM items_item WHERE project_id = %s AND archived_at IS NULL ORDER BY row"
 
 
 def _record(chosen: LearningSettings, encoder: Encoder, *, ready: bool, **fitted: int) -> Encoding:
@@ -161,7 +160,7 @@ def _record(chosen: LearningSettings, encoder: Encoder, *, ready: bool, **fitted
 
 def _fill(run: JobRun, project: Project, encoder: Encoder, encoding: Encoding) -> dict[str, Any]:
     store = make_store(project.pk, encoding.digest, encoding.dim)
-    (rows,) = copy_columns(LABELLED_FIRST, [project.pk], ["i4"])
+    rows = _labelled_first(project.pk)
     began = time.monotonic()
 
     def make_room() -> bool:
@@ -184,6 +183,13 @@ def _fill(run: JobRun, project: Project, encoder: Encoder, encoding: Encoding) -
         triggers.mark_changed(project.pk)
     triggers.start_round_if_due(project.pk, "items")
     return {"encoded": found.done, "unreadable": found.unreadable, "complete": found.complete}
+
+
+def _labelled_first(project_id: int) -> npt.NDArray[np.int64]:
+    """Live rows: those with answers first, since models wait for them."""
+    (rows,) = fetch_columns(LIVE, [project_id], {"row": "i4"})
+    (labelled,) = fetch_columns(LABELLED, [project_id], {"row": "i4"})
+    return np.concatenate([np.sort(labelled), np.setdiff1d(rows, labelled, assume_unique=True)])
 
 
 def _finish(project_id: int, encoding: Encoding) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition import compose
-from annotator.learning.arrays import copy_columns
+from annotator.learning.arrays import fetch_columns
 
 # Withdrawn answers count: their row was served, and its key was passed.
 DRAWN = """
@@ -21,12 +21,10 @@ WHERE a.project_id = %s AND a.served @> '{"exploration": true}'
 
 def explored_rows(project_id: int) -> npt.NDArray[np.int64]:
     """Rows that were answered after an exploration draw."""
-    (rows,) = copy_columns(DRAWN, [project_id], ["i4"])
+    (rows,) = fetch_columns(DRAWN, [project_id], {"row": "i4"})
     return rows
 
 
-def random_share(
-    project_id: int, seed: int, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def random_share(project_id: int, seed: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which of the labelled `rows` (n,) belong to the random share."""
     return compose.random_share(seed, rows, explored_rows(project_id))

@@ -6,6 +6,7 @@ HOME/rounds/<project>/<number>/
   pool.npy       packed bits, one per row   what could be chosen (rank)
   order.npy q.npy kind.npy                  the full ranking: rows, draw probabilities, why each is there (rank)
   utility.npy    (rows,) float32            NaN where there is no opinion (rank)
+  state.npz      encoded, started           what the ranking knew of the items, for replays (rank)
   head.json      reasons of the ranking's first rows and the strategy's notes (rank)
 HOME/models/<project>/<number>.safetensors  heads, named by the round that trained them
 HOME/encoders/<project>/<digest>            states of encoders that learn
@@ -52,6 +53,8 @@ def prune(project_id: int) -> None:
     )
     root = round_folder(project_id, 0).parent
     for folder in root.iterdir() if root.exists() else ():
+        if not folder.name.isdecimal():
+            continue
         number = int(folder.name)
         if number in active:
             continue

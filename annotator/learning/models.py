@@ -68,9 +68,13 @@ class Encoding(models.Model):
     params = models.JSONField(default=dict)
     digest = models.CharField(max_length=64)
     dim = models.PositiveIntegerField()
-    fitted_items = models.PositiveIntegerField(default=0, help_text="Items it was fitted on; 0 when it is frozen.")
+    fitted_items = models.PositiveIntegerField(
+        default=0, help_text="Items it was fitted on; 0 when it is frozen."
+    )
     fitted_labels = models.PositiveIntegerField(default=0)
-    ready = models.BooleanField(default=True, help_text="False while it is to replace another and is incomplete.")
+    ready = models.BooleanField(
+        default=True, help_text="False while it is to replace another and is incomplete."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from annotator.learning.arrays import copy_columns
+from annotator.learning.arrays import fetch_columns
 
 Ints = npt.NDArray[np.int64]
 
 # A superset on purpose: answered and refused items are few, and are taken out in memory.
 LIVE = "SELECT row, id FROM items_item WHERE project_id = %s AND archived_at IS NULL AND split = 'pool'"
 ANSWERED = """
-SELECT i.row, count(*) FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
+SELECT i.row, count(*) AS answers FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
 WHERE a.project_id = %s AND a.current AND a.state = 'submitted' GROUP BY i.row
 """
 REFUSED = """
@@ -45,9 +45,9 @@ class ServablePool:
 
 def servable_pool(project_id: int, *, overlap: int, n_rows: int) -> ServablePool:
     """The live pool items below `n_rows` that do not have `overlap` answers yet and were not refused for everybody."""
-    rows, ids = copy_columns(LIVE, [project_id], ["i4", "i8"])
-    answered, answers = copy_columns(ANSWERED, [project_id], ["i4", "i8"])
-    (refused,) = copy_columns(REFUSED, [project_id], ["i4"])
+    rows, ids = fetch_columns(LIVE, [project_id], {"row": "i4", "id": "i8"})
+    answered, answers = fetch_columns(ANSWERED, [project_id], {"row": "i4", "answers": "i8"})
+    (refused,) = fetch_columns(REFUSED, [project_id], {"row": "i4"})
     item_id = np.zeros(n_rows, dtype=np.int64)
     below = rows < n_rows
     item_id[rows[below]] = ids[below]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from annotator.learning.models import Round
+from annotator.projects.models import LabelClass
 
 TEXTS = {
     "exploration": "Drawn at random, to measure how good the model is.",
@@ -25,28 +24,33 @@ def reason_of(
     kind: str,
     round_: Round,
     told: dict[str, Any] | None,
-    proba: npt.NDArray[np.float32] | None,
-    class_keys: list[str],
+    suggestion: dict[str, Any] | None,
     utility: float | None,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
-    """`kind`, a `text` for people, and what the strategy told about the item, if it did."""
+    """`kind`, a `text` for people with class `names`, and what the strategy told about the item, if it did."""
     if "opening" in round_.settings:
         kind = str(round_.settings["opening"])
     if kind != "ranked":
         return {"kind": kind, "text": TEXTS[kind]}
     reason: dict[str, Any] = {"kind": round_.strategy, "utility": utility, **(told or {})}
-    if told is None and proba is not None and not np.isnan(proba).any() and len(class_keys) > 1:
-        best = np.argsort(-proba, kind="stable")[:2]
-        reason["classes"] = [class_keys[index] for index in best]
-        reason["probabilities"] = [round(float(proba[index]), 4) for index in best]
-    return {**reason, "text": _text(reason)}
+    if told is None and suggestion is not None:
+        best = list(suggestion["classes"].items())[:2]
+        reason["classes"] = [key for key, _ in best]
+        reason["probabilities"] = [chance for _, chance in best]
+    return {**reason, "text": _text(reason, names)}
 
 
-def _text(reason: dict[str, Any]) -> str:
+def _text(reason: dict[str, Any], known: Mapping[str, str]) -> str:
     chances = [f"{100 * chance:.0f} %" for chance in reason.get("probabilities", [])]
-    names = reason.get("classes") or reason.get("labels") or []
+    names = [known.get(key, key) for key in reason.get("classes") or reason.get("labels") or []]
     if len(names) >= 2 and len(chances) >= 2 and "labels" not in reason:
         return f"The model wavers between {names[0]} ({chances[0]}) and {names[1]} ({chances[1]})."
     if names and chances:
         return f"The model is least sure about {names[0]} ({chances[0]})."
     return TEXTS.get(str(reason["kind"]), "Ranked high by the strategy in use.")
+
+
+def class_names(schema_id: int) -> dict[str, str]:
+    """Class key -> name in one version of the schema."""
+    return dict(LabelClass.objects.filter(schema=schema_id).values_list("key", "name"))

@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from annotator.common.errors import AnnotatorError
 from annotator.common.events import send_event
+from annotator.jobs.models import Job
 from annotator.jobs.services import JobCancelled, JobRun
 from annotator.labeling import queue
 from annotator.learning import opening, triggers
+from annotator.learning.encode import outgrown
 from annotator.learning.errors import RoundSuperseded
-from annotator.learning.models import Round
+from annotator.learning.models import LearningSettings, Round
 from annotator.learning.steps.evaluate import evaluate
 from annotator.learning.steps.freeze import freeze
 from annotator.learning.steps.health import health
@@ -57,8 +59,17 @@ def run_round(run: JobRun) -> dict[str, Any]:
             raise AnnotatorError(str(error), code=error.code, status=500) from error
         raise
     _end(round_, Round.State.PUBLISHED)
+    _teach_encoder(round_.project_id)
     triggers.start_round_if_due(round_.project_id)
     return {"round": round_.number, "timings": round_.timings}
+
+
+def _teach_encoder(project_id: int) -> None:
+    """An encoder that learns does so again once there is far more to learn from."""
+    active = Job.objects.active().filter(project_id=project_id, kind=triggers.ENCODE_JOB)
+    chosen = LearningSettings.objects.select_related("project").get(project_id=project_id)
+    if not active.exists() and outgrown(chosen):
+        triggers.start_encoding(project_id)
 
 
 def _do(work: Work, name: str) -> None:

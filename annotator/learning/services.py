@@ -112,7 +112,9 @@ def roll_back(*, version: ModelVersion, by: User | None) -> Round:
     return round_
 
 
-def update_settings(*, settings: LearningSettings, by: User | None, values: Mapping[str, Any]) -> LearningSettings:
+def update_settings(
+    *, settings: LearningSettings, by: User | None, values: Mapping[str, Any]
+) -> LearningSettings:
     """Validate and store what a manager chose; features are computed and a new ranking made as needed."""
     project = settings.project
     for name, value in values.items():
@@ -182,7 +184,8 @@ def _refill(round_: Round) -> int:
 
 def _check_fields(settings: LearningSettings) -> None:
     try:
-        settings.full_clean(exclude=["project"])
+        # Parameters were checked against their own schemas; having none is fine.
+        settings.full_clean(exclude=["project", "encoder_params", "strategy_params", "cold_params"])
     except ValidationError as error:
         raise Invalid("Some settings are not valid.", errors=error.message_dict) from error
 
@@ -192,3 +195,10 @@ def model_of(project_id: int, number: int) -> ModelVersion:
     if version is None:
         raise NotFound(f"There is no model {number} in this project.")
     return version
+
+
+def round_of(project_id: int, number: int) -> Round:
+    round_ = Round.objects.select_related("job").filter(project_id=project_id, number=number).first()
+    if round_ is None:
+        raise NotFound(f"There is no round {number} in this project.")
+    return round_

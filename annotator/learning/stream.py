@@ -31,7 +31,9 @@ class Stream:
         return len(self.rows)
 
     def part(self, start: int, size: int) -> Stream:
-        piece = slice(start, start + size)
+        return self.take(slice(start, start + size))
+
+    def take(self, piece: slice | Ints) -> Stream:
         return Stream(
             np.asarray(self.rows[piece], dtype=np.int64),
             np.asarray(self.q[piece], dtype=np.float64),

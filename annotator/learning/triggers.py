@@ -120,7 +120,9 @@ def end_orphans(project_id: int | None = None) -> int:
     for round_ in orphans.select_related("job"):
         cancelled = round_.job is not None and round_.job.state == Job.State.CANCELLED
         state = Round.State.CANCELLED if cancelled else Round.State.FAILED
-        error = (round_.job.error if round_.job else "") or ("Cancelled." if cancelled else "Its job was lost.")
+        error = (round_.job.error if round_.job else "") or (
+            "Cancelled." if cancelled else "Its job was lost."
+        )
         count += Round.objects.filter(pk=round_.pk, state=Round.State.ACTIVE).update(state=state, error=error)
     return count
 

@@ -17,9 +17,8 @@ from annotator.learning.arrays import load_array
 from annotator.learning.folders import round_folder
 from annotator.learning.models import Round
 from annotator.learning.pool import unpack_rows
-from annotator.learning.reasons import reason_of
+from annotator.learning.reasons import class_names, reason_of
 from annotator.learning.stream import FINISH, RANKED, UNSCORED, Stream, compose_window
-from annotator.projects.models import Project
 
 LEAST, BATCHES = 2_000, 20
 SUGGESTED = 3
@@ -29,7 +28,9 @@ KINDS = {UNSCORED: "unscored", FINISH: "finish"}
 class Window:
     """The next part of a round's ranking: `candidates()` to publish, and where the next part begins."""
 
-    def __init__(self, round_: Round, folder: Path | None = None, *, item_ids: npt.NDArray[Any] | None = None) -> None:
+    def __init__(
+        self, round_: Round, folder: Path | None = None, *, item_ids: npt.NDArray[Any] | None = None
+    ) -> None:
         self.round = round_
         self.folder = folder or round_folder(round_.project_id, round_.number)
         self._item_ids = item_ids
@@ -39,72 +40,99 @@ class Window:
         self.served = self._compose()
 
     def _compose(self) -> Served:
-        seed = int(self.round.settings["exploration_seed"])
+        seed, ranked, explored = (
+            int(self.round.settings["exploration_seed"]),
+            self.round.ranked,
+            self.round.explored,
+        )
         pool = unpack_rows(load_array(self.folder / "pool.npy"))
-        self._part = self._stream.part(self.round.ranked, self.size)
         started = self._stream.rows[self._stream.kind == FINISH]
         fresh = np.setdiff1d(pool, started, assume_unique=True) if len(started) else pool
-        explore = exploration_order(seed, fresh, self.round.explored + self.size)[self.round.explored :]
-        left = max(0, len(pool) - self.round.ranked - self.round.explored)
+        explore = exploration_order(seed, fresh, explored + ranked + self.size)
+        gone = np.zeros(self.round.n_rows, dtype=bool)
+        gone[self._stream.rows[:ranked]] = True
+        gone[explore[:explored]] = True
+        self.published = int(gone.sum())
+        # Of the rows ahead, at most all that exploration took can be gone.
+        ahead = self._stream.part(ranked, self.size + explored)
+        kept = np.flatnonzero(~gone[ahead.rows])[: self.size]
+        self._part, self._places = ahead.take(kept), ranked + kept
+        self._explore_order = explore
+        explore = explore[explored:]
         return compose_window(
             self._part,
-            explore if self.share > 0 else explore[:0],
+            explore[~gone[explore]] if self.share > 0 else explore[:0],
             share=self.share,
             size=self.size,
-            n_pool=left,
+            n_pool=len(pool) - self.published,
             seed=self.round.seed,
-            part=self.round.ranked + self.round.explored,
+            part=self.published,
         )
 
     @property
     def ranked(self) -> int:
         """How far the ranking is published once this window is."""
-        taken = self.served.ids[~self.served.explore]
-        places = np.flatnonzero(np.isin(self._part.rows, taken))
-        return self.round.ranked + (int(places[-1]) + 1 if len(places) else 0)
+        taken = np.isin(self._part.rows, self.served.ids[~self.served.explore])
+        return int(self._places[taken].max(initial=self.round.ranked - 1)) + 1
 
     @property
     def explored(self) -> int:
-        return self.round.explored + int(self.served.explore.sum())
+        """How far the exploration order is."""
+        taken = np.flatnonzero(np.isin(self._explore_order, self.served.ids[self.served.explore]))
+        return max(self.round.explored, int(taken.max(initial=-1)) + 1)
 
     def candidates(self) -> Iterator[Candidate]:
         rows = self.served.ids
-        utility = np.asarray(load_array(self.folder / "utility.npy")[rows], dtype=np.float64)
         proba, keys = self._probabilities(rows), list(self.round.settings["class_keys"])
         told = json.loads((self.folder / "head.json").read_text(encoding="utf-8"))["reasons"]
         kind_of = dict(zip(self._part.rows.tolist(), self._part.kind.tolist(), strict=True))
-        ids = self._ids(rows)
+        suggestions = self._suggestions(proba, keys)
+        names = class_names(self.round.settings["schema"])
         common = {
             "round": self.round.number,
             "seed": self.round.seed,
             "strategy": self.round.strategy_json(),
             "model": self.round.model.number if self.round.model else None,
         }
-        first_rank = self.round.ranked + self.round.explored
-        for place, row in enumerate(rows.tolist()):
-            explore = bool(self.served.explore[place])
+        columns = zip(
+            rows.tolist(),
+            self._ids(rows).tolist(),
+            self.served.explore.tolist(),
+            self.served.propensity.tolist(),
+            np.round(load_array(self.folder / "utility.npy")[rows].astype(np.float64), 6).tolist(),
+            suggestions,
+            strict=True,
+        )
+        for rank, (row, item_id, explore, propensity, utility, suggestion) in enumerate(
+            columns, start=self.published
+        ):
+            if not item_id:
+                continue
             kind = "exploration" if explore else KINDS.get(kind_of.get(row, RANKED), "ranked")
-            worth = None if np.isnan(utility[place]) else round(float(utility[place]), 6)
+            worth = None if utility != utility else utility
             served = common | {
-                "rank": first_rank + place,
+                "rank": rank,
                 "utility": worth,
-                "propensity": float(f"{self.served.propensity[place]:.6g}"),
+                "propensity": float(f"{propensity:.6g}"),
                 "exploration": explore,
-                "reason": reason_of(
-                    kind, self.round, told.get(str(row)), None if proba is None else proba[place], keys, worth
-                ),
+                "reason": reason_of(kind, self.round, told.get(str(row)), suggestion, worth, names),
             }
-            if ids[place]:
-                yield Candidate(int(ids[place]), served, self._suggestion(proba, place, keys))
+            yield Candidate(item_id, served, suggestion)
 
-    def _suggestion(
-        self, proba: npt.NDArray[Any] | None, place: int, keys: list[str]
-    ) -> dict[str, Any] | None:
-        if proba is None or self.round.model is None or np.isnan(proba[place]).any():
-            return None
-        best = np.argsort(-proba[place], kind="stable")[:SUGGESTED]
-        classes = {keys[index]: round(float(proba[place, index]), 4) for index in best}
-        return {"model": self.round.model.number, "classes": classes}
+    def _suggestions(self, proba: npt.NDArray[Any] | None, keys: list[str]) -> list[dict[str, Any] | None]:
+        """What the model would answer: its best classes with their probabilities, None where it cannot say."""
+        if proba is None or self.round.model is None:
+            return [None] * len(self.served)
+        best = np.argsort(-proba, axis=1, kind="stable")[:, :SUGGESTED]
+        values = np.round(np.take_along_axis(proba, best, axis=1).astype(np.float64), 4).tolist()
+        known = (~np.isnan(proba).any(axis=1)).tolist()
+        model = self.round.model.number
+        return [
+            {"model": model, "classes": dict(zip([keys[c] for c in classes], chances, strict=True))}
+            if scored
+            else None
+            for scored, classes, chances in zip(known, best.tolist(), values, strict=True)
+        ]
 
     def _probabilities(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
         path = self.folder / "proba.npy"
@@ -112,16 +140,14 @@ class Window:
 
     def _ids(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._item_ids is not None:
-            return self._item_ids[rows]
+            return np.asarray(self._item_ids[rows])
         found = dict(
-            Item.objects.filter(project_id=self.round.project_id, row__in=rows.tolist()).values_list("row", "pk")
+            Item.objects.filter(project_id=self.round.project_id, row__in=rows.tolist()).values_list(
+                "row", "pk"
+            )
         )
         return np.array([found.get(row, 0) for row in rows.tolist()], dtype=np.int64)
 
 
 def window_size(batch_size: int) -> int:
     return max(LEAST, BATCHES * batch_size)
-
-
-def overlap_of(project_id: int) -> int:
-    return Project.objects.values_list("overlap", flat=True).get(pk=project_id)

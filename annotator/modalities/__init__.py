@@ -9,6 +9,8 @@ from typing import Any
 from annotator.modalities import image, text
 from annotator.modalities.errors import ModalityError
 
+__all__ = ["MODALITIES", "Modality", "ModalityError", "image", "modality", "text"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Modality:

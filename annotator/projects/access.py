@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 
 from annotator.accounts.models import User
-from annotator.common.errors import Forbidden, NotFound
+from annotator.common.errors import Conflict, Forbidden, NotFound
 from annotator.projects.models import Project, Role
 
 ANNOTATORS = frozenset({Role.OWNER, Role.MANAGER, Role.REVIEWER, Role.ANNOTATOR})
@@ -20,8 +20,9 @@ INSPECTORS = REVIEWERS | {Role.VIEWER}
 
 
 # Asked on every request, so plain SQL.
-ROLE = """
-SELECT m.role FROM projects_project p LEFT JOIN projects_membership m ON m.project_id = p.id AND m.user_id = %s
+STANDING = """
+SELECT m.role, p.archived_at IS NOT NULL
+FROM projects_project p LEFT JOIN projects_membership m ON m.project_id = p.id AND m.user_id = %s
 WHERE p.id = %s AND p.deleted_at IS NULL
 """
 
@@ -31,10 +32,11 @@ class Can:
     """What a person may do in one project; templates read it."""
 
     role: Role
+    archived: bool = False
 
     @property
     def annotate(self) -> bool:
-        return self.role in ANNOTATORS
+        return self.role in ANNOTATORS and not self.archived
 
     @property
     def inspect(self) -> bool:
@@ -55,34 +57,47 @@ class Can:
 
 def role_in(user: User | AnonymousUser, project_id: int) -> Role | None:
     """The person's role in a live project; administrators count as owners. One query."""
-    if not user.is_authenticated:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute(ROLE, [user.pk, project_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    if user.is_superuser:
-        return Role.OWNER
-    return Role(row[0]) if row[0] else None
+    known = _standing(user, project_id)
+    return known.role if known else None
 
 
 def require_role(user: User | AnonymousUser, project_id: int, roles: frozenset[Role] | None = None) -> Role:
-    """The person's role in the project, or NotFound for strangers, Forbidden for the wrong role. One query."""
-    role = role_in(user, project_id)
-    if role is None:
-        raise NotFound("There is no such project.", hint="It may have been deleted, or you are not a member.")
-    if roles is not None and role not in roles:
-        raise Forbidden("Your role in this project does not allow this.", hint="Ask the project's owner.")
-    return role
+    """The person's role in the project, or NotFound for strangers, Forbidden for the wrong role. One query.
+
+    In an archived project nobody labels (Conflict); looking and managing go on.
+    """
+    return _require(user, project_id, roles).role
 
 
 def open_project(
     user: User | AnonymousUser, project_id: int, *, roles: frozenset[Role] | None = None
 ) -> tuple[Project, Can]:
     """The project and what the person may do there, or NotFound / Forbidden."""
-    role = require_role(user, project_id, roles)
-    return Project.objects.get(pk=project_id), Can(role)
+    can = _require(user, project_id, roles)
+    return Project.objects.get(pk=project_id), can
+
+
+def _standing(user: User | AnonymousUser, project_id: int) -> Can | None:
+    if not user.is_authenticated:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING, [user.pk, project_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    role, archived = (Role.OWNER, row[1]) if user.is_superuser else row
+    return Can(Role(role), archived=archived) if role else None
+
+
+def _require(user: User | AnonymousUser, project_id: int, roles: frozenset[Role] | None) -> Can:
+    can = _standing(user, project_id)
+    if can is None:
+        raise NotFound("There is no such project.", hint="It may have been deleted, or you are not a member.")
+    if roles is not None and can.role not in roles:
+        raise Forbidden("Your role in this project does not allow this.", hint="Ask the project's owner.")
+    if roles == ANNOTATORS and can.archived:
+        raise Conflict("This project is archived.", code="archived", hint="Its owner can bring it back.")
+    return can
 
 
 def can_view(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:

@@ -64,7 +64,10 @@ def consensus(
     with connection.cursor() as cursor:
         cursor.execute(ANSWERS, [project.pk, list(splits)])
         answers = [
-            (row, [columns.get(key) for key in (json.loads(names) if isinstance(names, str) else names or [])])
+            (
+                row,
+                [columns.get(key) for key in (json.loads(names) if isinstance(names, str) else names or [])],
+            )
             for row, names in cursor.fetchall()
         ]
     if project.task == Project.Task.MULTI:

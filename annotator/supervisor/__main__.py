@@ -37,6 +37,11 @@ def main() -> int:
                 serve(supervisor, plan)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except PermissionError as error:
+        sys.stderr.write(
+            f"{error.filename} cannot be written: start as its owner, or set ANNOTATOR_HOME to a folder of yours.\n"
+        )
+        return 1
     except (StartError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -54,7 +59,13 @@ def serve(supervisor: Supervisor, plan: Plan) -> None:
         cwd=env.ROOT,
     )
     web = supervisor.add(services.web(plan))
-    for service in (services.sockets, services.io_worker, services.gpu_worker, services.beat):
+    for service in (
+        services.sockets,
+        services.io_worker,
+        services.gpu_worker,
+        services.periodic_worker,
+        services.beat,
+    ):
         supervisor.add(service(plan))
     supervisor.wait(web, lambda: answers(plan), patience=120)
     say(ready_line(plan, time.monotonic() - started))

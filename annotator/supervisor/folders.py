@@ -34,8 +34,11 @@ def private(folder: Path, *, owner: str | None = None) -> None:
     folder.chmod(0o700)
 
 
-def let_reach(target: Path, user: str) -> None:
-    """Let one more user pass through the parents of a folder: an access entry for that user, no right for others."""
+def let_reach(target: Path, user: str, *, home: Path) -> None:
+    """Let one more user pass through the parents of a folder: an access entry for that user, no right for others.
+
+    Where the file system knows no access entries, all may pass through `home`, which is ours, but not list it.
+    """
     entry = pwd.getpwnam(user)
     for folder in target.resolve().parents:
         if _can_search(folder, entry.pw_uid, entry.pw_gid):
@@ -43,6 +46,9 @@ def let_reach(target: Path, user: str) -> None:
         try:
             _grant_search(folder, entry.pw_uid)
         except OSError as error:
+            if error.errno == errno.ENOTSUP and folder == home.resolve():
+                folder.chmod(0o711)
+                continue
             raise StartError(
                 f"The user {user}, who runs PostgreSQL, cannot pass through {folder} ({os.strerror(error.errno or 0)}): "
                 f"run 'chmod o+x {folder}', move the checkout or ANNOTATOR_HOME elsewhere, or start as an ordinary user."

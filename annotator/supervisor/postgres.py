@@ -65,7 +65,7 @@ def prepare(data: Path, sockets: Path, *, sync: bool = True) -> None:
     folders.private(sockets, owner=user)
     if user is not None:
         for needed in (bin_folder, data, sockets):
-            folders.let_reach(needed, user)
+            folders.let_reach(needed, user, home=data.parent)
         folders.let_read(bin_folder.parent)
     if not (data / "PG_VERSION").exists():
         _initialise(data, bin_folder, user, sync=sync)

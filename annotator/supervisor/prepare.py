@@ -9,14 +9,14 @@ from pathlib import Path
 import django
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from annotator import env
 
 
 def main() -> int:
-    """Check, migrate, collect static files, seed; 1 when the checks find errors."""
+    """Check, migrate, collect static files, make the first administrator, seed; 1 when the checks find errors."""
     django.setup()
     try:
         call_command("check", fail_level="ERROR", stdout=sys.stdout)
@@ -24,8 +24,10 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     call_command("migrate", interactive=False, verbosity=1)
+    call_command("ensure_admin")
     collect_static(Path(settings.STATIC_ROOT))
-    if env.boolean("ANNOTATOR_DEMO") and "seed_demo" in get_commands():
+    call_command("ensure_admin")
+    if env.boolean("ANNOTATOR_DEMO"):
         call_command("seed_demo")
     return 0
 

@@ -18,6 +18,10 @@ CELERY = ("-m", "celery", "-A", "annotator.celery:app")
 QUIET_START = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
+# Loaded once, before the first job, and shared with every process forked later: torch takes seconds to import.
+TRAINING = "annotator.learning.rounds,annotator.learning.encode"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Where the application runs and what it is reached by."""
@@ -116,7 +120,12 @@ def io_worker(plan: Plan) -> Service:
 
 def gpu_worker(plan: Plan) -> Service:
     """Training and scoring, behind everything that a person waits for."""
-    return _worker("gpu", plan, threads=plan.train_threads, nice=10)
+    return _worker("gpu", plan, threads=plan.train_threads, nice=10, preload=TRAINING)
+
+
+def periodic_worker(plan: Plan) -> Service:
+    """What the clock asks for: never behind a long job. Short tasks, so one process does them itself."""
+    return _worker("periodic", plan, threads=1, nice=0, pool="solo")
 
 
 def beat(plan: Plan) -> Service:
@@ -128,10 +137,13 @@ def beat(plan: Plan) -> Service:
     return _python("beat", command, plan, process="worker")
 
 
-def _worker(queue: str, plan: Plan, *, threads: int, nice: int) -> Service:
+def _worker(
+    queue: str, plan: Plan, *, threads: int, nice: int, preload: str = "", pool: str = "prefork"
+) -> Service:
     command = [
-        *(*CELERY, "worker", "--queues", queue, "--hostname", f"{queue}@%h", "--pool", "prefork"),
+        *(*CELERY, "worker", "--queues", queue, "--hostname", f"{queue}@%h", "--pool", pool),
         *("--concurrency", "1", "--loglevel", plan.log_level, *QUIET_START),
+        *(("--include", preload) if preload else ()),
     ]
     one_thread = {
         name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -79,7 +79,9 @@ class ErrorFile:
 
     def write(self, rows: Iterable[tuple[str, int, str, str]]) -> int:
         """Append (file, line, reason, excerpt); returns the file's length, which is then on its way to the disk."""
-        self._write((_harmless(name), line, reason, _harmless(excerpt)) for name, line, reason, excerpt in rows)
+        self._write(
+            (_harmless(name), line, reason, _harmless(excerpt)) for name, line, reason, excerpt in rows
+        )
         self._file.flush()
         return self._file.tell()
 

@@ -19,7 +19,8 @@ MAX_LABEL = 200
 SPLITS = {
     **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled"), Item.Split.POOL),
     **dict.fromkeys(
-        ("test", "testing", "held-out", "heldout", "val", "valid", "validation", "dev", "eval"), Item.Split.TEST
+        ("test", "testing", "held-out", "heldout", "val", "valid", "validation", "dev", "eval"),
+        Item.Split.TEST,
     ),
 }
 

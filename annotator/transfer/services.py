@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -23,7 +24,17 @@ from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
-from annotator.transfer.formats import FORMATS, Format, FormatError, Layout, Options, Row, RowError, Source, format_of
+from annotator.transfer.formats import (
+    FORMATS,
+    Format,
+    FormatError,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+    format_of,
+)
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.rows import RowRefused, known_labels, to_item
@@ -54,7 +65,7 @@ class Batch:
         return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
 
 
-def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile]) -> Import:
+def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile[bytes]]) -> Import:
     """Keep uploaded files for an import of this project; Invalid when they do not fit together."""
     _check_open(project)
     names = [_base_name(each.name or "") for each in files]
@@ -78,7 +89,9 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
 def look(record: Import, options: Options | None = None) -> Layout:
     """What the first file holds, as `options` understand it (guessed when None); Invalid when it cannot be read."""
     if not record.has_files:
-        raise Conflict("The uploaded files are no longer there.", code="files_gone", hint="Upload them again.")
+        raise Conflict(
+            "The uploaded files are no longer there.", code="files_gone", hint="Upload them again."
+        )
     try:
         return FORMATS[record.format].inspect(_sources(record)[0], options)
     except FormatError as error:
@@ -95,7 +108,7 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
         if missing := missing_columns(layout, options):
             raise Invalid(f"There is no column “{missing[0]}”.", code="no_such_column")
     with transaction.atomic():
-        locked = Import.objects.select_for_update().select_related("job").get(pk=record.pk)
+        locked = Import.objects.select_for_update(of=["self"]).select_related("job").get(pk=record.pk)
         if locked.job and (locked.job.active or locked.job.state == Job.State.SUCCEEDED):
             raise Conflict("This import was started already.", code="import_started")
         params = {"import": record.pk, "title": f"Import of {record.title}"}
@@ -115,11 +128,13 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     run.progress(counts.rows, stage="Reading")
     try:
         with ErrorFile(record.errors_path, counts.error_bytes) as errors:
-            for batch in _batches(record, sources, skip=counts.rows):
+            for batch in _ahead(_batches(record, sources, skip=counts.rows)):
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
                 estimate = round(counts.rows * total / max(batch.position, 1))
-                run.progress(counts.rows, max(estimate, counts.rows + 1), stage="Importing", message=counts.summary())
+                run.progress(
+                    counts.rows, max(estimate, counts.rows + 1), stage="Importing", message=counts.summary()
+                )
         run.progress(counts.rows, counts.rows, stage="Imported", message=counts.summary())
     finally:
         if counts.created:
@@ -186,6 +201,15 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
                 counts.add_labels(item.classes, known)
         counts.error_bytes = errors.write(sorted(bad, key=lambda row: row[:2]))
         Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; each is read and checked while the one before it is being stored."""
+    with ThreadPoolExecutor(1, "import-reader") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _batches(record: Import, sources: list[Source], *, skip: int) -> Iterator[Batch]:

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from annotator.transfer import views
 
 app_name = "transfer"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("projects/<int:project_id>/import/", views.upload, name="import"),
+    path("projects/<int:project_id>/import/<int:import_id>/", views.mapping, name="mapping"),
+    path("projects/<int:project_id>/imports/<int:job_id>/", views.report, name="report"),
+    path(
+        "projects/<int:project_id>/imports/<int:job_id>/errors.csv", views.report_errors, name="report_errors"
+    ),
+]

@@ -44,7 +44,7 @@ def load_network(architecture: str, weights: str) -> nn.Module:
             raise ModelUnavailable(
                 f"the weights of {architecture} could not be downloaded: {error}", hint=_HINT
             ) from error
-    classes = _count_classes(state)
+    classes = _count_classes(state, architecture)
     network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
     try:
         network.load_state_dict(state, strict=True)
@@ -54,10 +54,14 @@ def load_network(architecture: str, weights: str) -> nn.Module:
     return network.float().eval()
 
 
-def _count_classes(state: Mapping[str, Tensor]) -> int:
+def _count_classes(state: Mapping[str, Tensor], architecture: str) -> int:
     """Return the number of outputs: nets trained further on other classes are welcome."""
-    biases = [value for name, value in state.items() if name.endswith(".bias") and value.ndim == 1]
-    return len(biases[-1]) if biases else 1000
+    from torchvision import models  # only after the guard above
+
+    with torch.device("meta"):
+        shape_only = models.get_model(architecture, weights=None)
+    last = [name for name in shape_only.state_dict() if name.endswith(".bias")][-1]
+    return len(state[last]) if last in state and state[last].ndim == 1 else 1000
 
 
 def feature_network(architecture: str, network: nn.Module) -> nn.Module:

@@ -34,7 +34,8 @@ def test_the_loop_goes_from_cold_to_warm() -> None:
     warm = run_round(project)
     assert warm.state == Round.State.PUBLISHED, warm.error
     assert warm.strategy == "margin"
-    assert warm.model is not None and warm.model.number == warm.number
+    assert warm.model is not None
+    assert warm.model.number == warm.number
     assert ModelVersion.objects.get(project=project).in_use
     entries = queue_of(project)
     assert len(entries) == 48
@@ -85,7 +86,8 @@ def test_nothing_new_makes_no_new_model() -> None:
 
 def test_an_empty_project_publishes_an_empty_queue() -> None:
     project = make_world(0)
-    assert run_round(project).state == Round.State.PUBLISHED
+    round_ = run_round(project)
+    assert round_.state == Round.State.PUBLISHED, round_.error
     assert queue_of(project) == []
 
 

@@ -49,7 +49,9 @@ def make_world(count: int = 60, *, learning: dict[str, Any] | None = None, **fie
 def encode(project: Project, rows: npt.NDArray[np.int64] | None = None) -> FeatureStore:
     """Features for these rows (default: all) as the encode job would leave them."""
     Encoding.objects.get_or_create(
-        project=project, digest=DIGEST, defaults={"encoder": "tfidf", "params": {}, "dim": DIM}
+        project=project,
+        digest=DIGEST,
+        defaults={"encoder": "tfidf", "params": {}, "dim": DIM, "fitted_items": 10**6},
     )
     store = make_store(project.pk, DIGEST, DIM)
     rows = np.arange(project_rows(project)) if rows is None else rows
@@ -63,7 +65,12 @@ def project_rows(project: Project) -> int:
 
 
 def answer(
-    project: Project, user: User, item: Item, *classes: str, exploration: bool = False, state: str = "submitted"
+    project: Project,
+    user: User,
+    item: Item,
+    *classes: str,
+    exploration: bool = False,
+    state: str = "submitted",
 ) -> Annotation:
     """A valid answer, as the labelling services would store it."""
     return Annotation.objects.create(
@@ -90,7 +97,8 @@ def items_of(project: Project) -> list[Item]:
 def run_round(project: Project, trigger: str = "manual") -> Round:
     """Begin a round and do it here and now."""
     round_ = triggers.begin_round(project.pk, trigger=trigger)
-    assert round_ is not None and round_.job is not None
+    assert round_ is not None
+    assert round_.job is not None
     run_job(round_.job.pk)
     round_.refresh_from_db()
     return round_

@@ -23,7 +23,7 @@ from tests.supervisor.helpers import eventually, gone
 
 pytestmark = pytest.mark.slow
 READY = re.compile(r"Annotator is ready at (http://127\.0\.0\.1:\d+)")
-SERVICES = 7  # postgres, redis, web, sockets, two workers, beat
+SERVICES = 8  # postgres, redis, web, sockets, three workers, beat
 
 
 def free_ports() -> tuple[int, int]:

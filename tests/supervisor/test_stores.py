@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -189,3 +190,21 @@ def test_a_redis_that_leaves_while_starting_is_told(folder: Path) -> None:
     child = redis.start(data, sockets, databases=0, output=subprocess.DEVNULL)
     with pytest.raises(StartError, match="Redis left with status 1"):
         redis.wait_ready(child, sockets)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
+def test_without_access_lists_only_the_data_folder_itself_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    user = postgres.system_user()
+    assert user is not None
+    tmp_path.chmod(0o700)
+    with pytest.raises(StartError, match=r"cannot pass through .*: run 'chmod o\+x "):
+        folders.let_reach(tmp_path / "postgres", user, home=Path("/elsewhere"))
+    monkeypatch.setattr(folders, "_can_search", lambda folder, *_: folder != tmp_path)
+    folders.let_reach(tmp_path / "postgres", user, home=tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711

@@ -5,65 +5,94 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('learning', '0001_initial'),
-        ('projects', '0001_initial'),
+        ("learning", "0001_initial"),
+        ("projects", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='learningsettings',
-            name='revision',
-            field=models.PositiveIntegerField(default=0, editable=False, help_text='Grows when something other than labels asks for a new ranking.'),
+            model_name="learningsettings",
+            name="revision",
+            field=models.PositiveIntegerField(
+                default=0,
+                editable=False,
+                help_text="Grows when something other than labels asks for a new ranking.",
+            ),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='weights_removed',
-            field=models.BooleanField(default=False, help_text='Only its record is kept.'),
+            model_name="modelversion",
+            name="weights_removed",
+            field=models.BooleanField(default=False, help_text="Only its record is kept."),
         ),
         migrations.AddField(
-            model_name='round',
-            name='explored',
-            field=models.PositiveIntegerField(default=0, help_text='Places of the exploration stream.'),
+            model_name="round",
+            name="explored",
+            field=models.PositiveIntegerField(default=0, help_text="Places of the exploration stream."),
         ),
         migrations.AddField(
-            model_name='round',
-            name='n_rows',
-            field=models.PositiveIntegerField(default=0, help_text='Rows that the project had when it began.'),
+            model_name="round",
+            name="n_rows",
+            field=models.PositiveIntegerField(
+                default=0, help_text="Rows that the project had when it began."
+            ),
         ),
         migrations.AddField(
-            model_name='round',
-            name='ranked',
-            field=models.PositiveIntegerField(default=0, help_text='Places of the ranking that were published.'),
+            model_name="round",
+            name="ranked",
+            field=models.PositiveIntegerField(
+                default=0, help_text="Places of the ranking that were published."
+            ),
         ),
         migrations.AddField(
-            model_name='round',
-            name='revision',
+            model_name="round",
+            name="revision",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AlterField(
-            model_name='learningsettings',
-            name='seed',
-            field=models.BigIntegerField(default=0, help_text='Of the exploration keys; never changes.'),
+            model_name="learningsettings",
+            name="seed",
+            field=models.BigIntegerField(default=0, help_text="Of the exploration keys; never changes."),
         ),
         migrations.CreateModel(
-            name='Encoding',
+            name="Encoding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('encoder', models.CharField(max_length=100)),
-                ('params', models.JSONField(default=dict)),
-                ('digest', models.CharField(max_length=64)),
-                ('dim', models.PositiveIntegerField()),
-                ('fitted_items', models.PositiveIntegerField(default=0, help_text='Items it was fitted on; 0 when it is frozen.')),
-                ('fitted_labels', models.PositiveIntegerField(default=0)),
-                ('ready', models.BooleanField(default=True, help_text='False while it is to replace another and is incomplete.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='encodings', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("encoder", models.CharField(max_length=100)),
+                ("params", models.JSONField(default=dict)),
+                ("digest", models.CharField(max_length=64)),
+                ("dim", models.PositiveIntegerField()),
+                (
+                    "fitted_items",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Items it was fitted on; 0 when it is frozen."
+                    ),
+                ),
+                ("fitted_labels", models.PositiveIntegerField(default=0)),
+                (
+                    "ready",
+                    models.BooleanField(
+                        default=True, help_text="False while it is to replace another and is incomplete."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="encodings",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
-                'constraints': [models.UniqueConstraint(fields=('project', 'digest'), name='encoding_once')],
+                "ordering": ["-pk"],
+                "constraints": [models.UniqueConstraint(fields=("project", "digest"), name="encoding_once")],
             },
         ),
     ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
-import numpy as np
 from django.utils import timezone
 
 from annotator.learning import catalogue
+from annotator.learning.arrays import save_arrays
 from annotator.learning.encodings import current_encoding
 from annotator.learning.exploration import random_share
 from annotator.learning.models import LearningSettings, ModelVersion
@@ -25,9 +23,7 @@ def freeze(work: Work) -> None:
     schema = project.schema
     agreed = consensus(project, schema)
     share = random_share(project.pk, chosen.seed, agreed.rows)
-    part = work.folder / f"training.{os.getpid()}.npz"
-    np.savez(part, rows=agreed.rows, targets=agreed.targets, share=share)
-    part.replace(work.folder / "training.npz")
+    save_arrays(work.folder / "training.npz", rows=agreed.rows, targets=agreed.targets, share=share)
     work.round.n_rows = project.next_row
     work.round.revision = chosen.revision
     work.round.n_labels = len(agreed)

@@ -13,7 +13,7 @@ from acquisition.errors import AcquisitionError
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.registry import Strategy
-from annotator.learning.arrays import load_array, save_array, save_json
+from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.errors import RankingFailed
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
@@ -92,15 +92,17 @@ def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) 
     wanted = len(rows) if strict else min(len(rows), max(JOINTLY, int(work.settings["batch_size"])))
     try:
         pool, labeled = _pool(work, strategy, rows), _labeled(work, strategy)
-        ranking = strategy.select(pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params)
+        ranking = strategy.select(
+            pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
+        )
     except Exception as error:
         # Third-party code may raise anything; whatever it is becomes a visible state of the round.
         raise RankingFailed(
             f"The strategy '{strategy.spec.title}' failed: {type(error).__name__}: {error}",
             hint="The previous ranking stays in use. Choose another strategy or other parameters.",
         ) from error
-    useless = {"degenerate"} & {note.code for note in ranking.notes}
-    if len(rows) > 1 and (useless or not np.isfinite(ranking.utility).any() or _constant(ranking.utility)):
+    # Where a batch is chosen jointly the order is the choice, and equal utilities say nothing against it.
+    if len(rows) > 1 and not strategy.spec.batch_aware and _useless(ranking.utility):
         raise RankingFailed(
             f"The strategy '{strategy.spec.title}' gave every item the same worth.",
             code="degenerate_ranking",
@@ -109,9 +111,10 @@ def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) 
     return ranking
 
 
-def _constant(utility: npt.NDArray[Any]) -> bool:
+def _useless(utility: npt.NDArray[Any]) -> bool:
+    """No opinion on anything, or the same on everything: such an order is no ranking."""
     known = utility[~np.isnan(utility)]
-    return len(known) > 1 and bool(known.min() == known.max())
+    return not len(known) or (len(known) > 1 and bool(known.min() == known.max()))
 
 
 def _pool(work: Work, strategy: Strategy, rows: Ints) -> Pool:
@@ -161,6 +164,7 @@ def _take(matrix: npt.NDArray[Any], rows: Ints) -> npt.NDArray[Any]:
 
 def _write(work: Work, stream: Stream, utility: npt.NDArray[np.float32]) -> None:
     save_array(work.folder / "pool.npy", pack_rows(work.pool.rows, work.round.n_rows))
+    save_arrays(work.folder / "state.npz", encoded=np.packbits(work.encoded), started=work.pool.started)
     save_array(work.folder / "utility.npy", utility)
     save_array(work.folder / "order.npy", stream.rows.astype(np.int32))
     save_array(work.folder / "q.npy", stream.q.astype(np.float32))
@@ -179,7 +183,7 @@ def _reasons(work: Work, ranking: Ranking, stream: Stream) -> dict[str, Any]:
 
 def _named(reason: dict[str, Any], class_keys: tuple[str, ...]) -> dict[str, Any]:
     """Class indices as keys, numbers short enough to store thousands of times."""
-    named = {}
+    named: dict[str, Any] = {}
     for name, value in reason.items():
         if name in {"classes", "labels"}:
             named[name] = [class_keys[index] for index in value]

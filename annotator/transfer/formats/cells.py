@@ -28,10 +28,10 @@ GUESSES = {
 }
 
 
-def guess_columns(columns: list[str]) -> dict[str, str]:
+def guess_columns(columns: list[str]) -> dict[str, Any]:
     """Which column is what, by name; a table of one column is texts."""
     by_name = {name.strip().lower(): name for name in reversed(columns)}
-    found = {
+    found: dict[str, Any] = {
         role: next((by_name[name] for name in names if name in by_name), "")
         for role, names in GUESSES.items()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from annotator.modalities.text import MAX_BYTES
@@ -43,8 +44,12 @@ def inspect(source: Source, given: Options | None) -> Layout:
     notes = []
     if encoding != "utf-8" and not given:
         notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
-    guessed = guess_columns(columns) if header else {"text": columns[_longest(rows)]}
+    nothing = guess_columns([])
+    guessed = guess_columns(columns) if header else nothing | {"text": columns[_longest(rows)]}
     options = given or Options(encoding=encoding, delimiter=delimiter, header=header, **guessed)
+    if options.text not in columns:
+        # Read in another way, the table has other columns.
+        options = replace(options, **guessed)
     return Layout(options=options, columns=columns, rows=shown, notes=notes)
 
 

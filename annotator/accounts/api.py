@@ -1,0 +1,129 @@
+"""The API about oneself: who am I, and my tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotator.accounts import services
+from annotator.accounts.authentication import current_user
+from annotator.accounts.models import ApiToken, User
+from annotator.common.api import after_of, parsed
+from annotator.common.errors import Forbidden
+from annotator.common.pagination import keyset_page
+
+PAGE = 100
+
+
+class MeOut(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = (
+            "id",
+            "username",
+            "first_name",
+            "last_name",
+            "email",
+            "is_superuser",
+            "must_change_password",
+        )
+        read_only_fields = fields
+
+
+class TokenOut(serializers.ModelSerializer[ApiToken]):
+    class Meta:
+        model = ApiToken
+        fields: tuple[str, ...] = ("id", "name", "scope", "created_at", "expires_at", "last_used_at")
+        read_only_fields: tuple[str, ...] = fields
+
+
+class NewTokenOut(TokenOut):
+    token = serializers.CharField(
+        read_only=True, help_text="Shown this once. Send it as `Authorization: Bearer …`."
+    )
+
+    class Meta(TokenOut.Meta):
+        fields = (*TokenOut.Meta.fields, "token")
+        read_only_fields = fields
+
+
+class TokensPage(serializers.Serializer[Any]):
+    results = TokenOut(many=True)
+    next = serializers.IntegerField(allow_null=True, help_text="Pass as `after` for the next page.")
+
+
+class NewTokenIn(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    scope = serializers.ChoiceField(choices=ApiToken.Scope.choices, default=ApiToken.Scope.WRITE)
+    days = serializers.IntegerField(
+        min_value=1, max_value=3650, default=90, allow_null=True, help_text="null: it never expires."
+    )
+    username = serializers.CharField(max_length=150, required=False, help_text="Not needed in a session.")
+    password = serializers.CharField(max_length=4096, required=False, write_only=True, trim_whitespace=False)
+
+
+AFTER = OpenApiParameter("after", int, description="`next` of the page before.")
+
+
+@extend_schema(operation_id="me", responses=MeOut)
+@api_view(["GET"])
+def me(request: Request) -> Response:
+    """Whose token or session this is."""
+    return Response(MeOut(current_user(request)).data)
+
+
+@extend_schema(methods=["GET"], operation_id="tokens_list", parameters=[AFTER], responses=TokensPage)
+@extend_schema(
+    methods=["POST"], operation_id="tokens_create", request=NewTokenIn, responses={201: NewTokenOut}
+)
+@api_view(["GET", "POST"])
+@permission_classes([AllowAny])
+def tokens(request: Request) -> Response:
+    """GET lists one's tokens. POST makes one, in a session or with user name and password."""
+    if request.method == "POST":
+        return _create(request)
+    if not request.user.is_authenticated:
+        raise NotAuthenticated
+    mine = ApiToken.objects.filter(user=current_user(request))
+    page = keyset_page(mine, key="id", after=after_of(request), size=PAGE, descending=True)
+    return Response({"results": TokenOut(page.rows, many=True).data, "next": page.next_after})
+
+
+@extend_schema(operation_id="tokens_revoke", responses={204: None})
+@api_view(["DELETE"])
+def token(request: Request, token_id: int) -> Response:
+    """Revokes one of one's own tokens; it stops working at once."""
+    services.revoke_token(user=current_user(request), token_id=token_id)
+    return Response(status=204)
+
+
+def _create(request: Request) -> Response:
+    values = parsed(NewTokenIn, request)
+    username, password = values.pop("username", ""), values.pop("password", "")
+    if username or password:
+        address = request.META.get("REMOTE_ADDR", "")
+        user = services.check_password(
+            request=request._request, username=username, password=password, address=address
+        )
+    elif not request.user.is_authenticated:
+        raise NotAuthenticated("Give user name and password.")
+    elif request.auth is not None:
+        # Else a token that is about to expire could live on for ever.
+        raise Forbidden("A token cannot make tokens.", hint="Give user name and password.")
+    else:
+        user = current_user(request)
+    if user.must_change_password:
+        raise Forbidden(
+            "Choose a password of your own first.",
+            code="password_change_required",
+            hint="Sign in in a browser.",
+        )
+    made, plain = services.create_token(user=user, **values)
+    return Response({**TokenOut(made).data, "token": plain}, status=201)

@@ -1,0 +1,54 @@
+"""What pages and programs see of background work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from annotator.jobs.models import Job
+from annotator.jobs.services import LOST_AFTER
+
+SEEN_KEY = "jobs.worker_seen"
+SILENT_AFTER = timedelta(seconds=60)
+TITLES = {"import": "Import", "round": "Training round", "encode": "Encoding of items"}
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """Whether background work is being done; `waiting` counts the jobs that wait for it, of all projects."""
+
+    alive: bool
+    last_seen: datetime | None
+    waiting: int
+
+
+def job_title(job: Job) -> str:
+    """What the job is, for people."""
+    given = job.params.get("title")
+    return (
+        given
+        if isinstance(given, str) and given
+        else TITLES.get(job.kind, job.kind.replace("_", " ").capitalize())
+    )
+
+
+def note_worker_alive() -> None:
+    """Called by the periodic task that runs in the worker: beat, broker and worker are all there."""
+    cache.set(SEEN_KEY, timezone.now(), timeout=None)
+
+
+def worker_state() -> WorkerState:
+    """Judged by what workers did, without asking them: a busy worker is alive, one never seen is missed only when
+    something waits for it."""
+    now = timezone.now()
+    last_seen: datetime | None = cache.get(SEEN_KEY)
+    if last_seen is not None and now - last_seen < SILENT_AFTER:
+        return WorkerState(alive=True, last_seen=last_seen, waiting=0)
+    busy = Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__gt=now - LOST_AFTER).exists()
+    waiting = Job.objects.filter(state=Job.State.QUEUED, created_at__lt=now - LOST_AFTER).count()
+    return WorkerState(
+        alive=busy or (last_seen is None and not waiting), last_seen=last_seen, waiting=waiting
+    )

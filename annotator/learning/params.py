@@ -1,0 +1,57 @@
+"""Form fields drawn from JSON-schema parameters: a strategy or an encoder describes itself, the form follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+Schema = Mapping[str, Any]
+
+
+def field_of(schema: Schema, value: Any = None) -> forms.Field:
+    """The form field of one parameter, with its limits, its help and `value` (default: the schema's) filled in."""
+    common: dict[str, Any] = {
+        "label": schema.get("title", ""),
+        "help_text": schema.get("description", ""),
+        "initial": schema.get("default") if value is None else value,
+        "required": False,
+    }
+    limits: dict[str, Any] = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    if "enum" in schema:
+        return forms.TypedChoiceField(
+            choices=[(option, str(option)) for option in schema["enum"]],
+            coerce=_enum_coercion(schema["enum"]),
+            empty_value=common["initial"],
+            **common,
+        )
+    match schema["type"]:
+        case "boolean":
+            return forms.BooleanField(**common)
+        case "integer":
+            return forms.IntegerField(**limits, **common)
+        case "number":
+            return forms.FloatField(**limits, **common, widget=forms.NumberInput(attrs={"step": "any"}))
+    return forms.CharField(max_length=schema.get("maxLength"), **common)
+
+
+def fields_of(prefix: str, params: Mapping[str, Schema], values: Mapping[str, Any]) -> dict[str, forms.Field]:
+    """A field for each parameter, named `<prefix>-<parameter>`."""
+    return {f"{prefix}-{name}": field_of(schema, values.get(name)) for name, schema in params.items()}
+
+
+def values_of(prefix: str, params: Mapping[str, Schema], cleaned: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters back from cleaned form data; an empty one gets its default."""
+    values = {}
+    for name, schema in params.items():
+        value = cleaned.get(f"{prefix}-{name}")
+        values[name] = (
+            schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
+        )
+    return values
+
+
+def _enum_coercion(options: list[Any]) -> Any:
+    by_text = {str(option): option for option in options}
+    return lambda text: by_text[str(text)]

@@ -1,0 +1,211 @@
+"""Imports for programs: files as a job, up to a thousand texts at once, the report."""
+
+from __future__ import annotations
+
+from typing import IO, Any, cast
+
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view, parser_classes
+from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotator.accounts.authentication import current_user
+from annotator.common.api import parsed
+from annotator.common.errors import Invalid
+from annotator.items.models import Item
+from annotator.jobs.api import JobOut, job_json
+from annotator.projects.access import can_manage
+from annotator.projects.models import Project
+from annotator.transfer import services
+from annotator.transfer.counts import Counts, read_errors
+from annotator.transfer.formats import Options, Row
+from annotator.transfer.models import Import
+from annotator.transfer.views import errors_response, get_import_of_job, refuse_large
+
+MAX_ROWS = 1_000
+SHOWN_ERRORS = 1_000
+
+
+class LimitedMultiPartParser(MultiPartParser):
+    """Refuses an upload by its announced size, before reading it."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None
+    ) -> DataAndFiles[Any, Any]:
+        refuse_large(parser_context["request"])
+        return super().parse(stream, media_type, parser_context)
+
+
+class OptionsIn(serializers.Serializer[Any]):
+    """Columns by name; what is left out is guessed from the file."""
+
+    text = serializers.CharField(required=False)
+    external_id = serializers.CharField(required=False, allow_blank=True)
+    label = serializers.CharField(required=False, allow_blank=True)  # type: ignore[assignment]
+    label_separator = serializers.CharField(required=False, allow_blank=True, max_length=5)
+    split = serializers.CharField(required=False, allow_blank=True)
+    group = serializers.CharField(required=False, allow_blank=True)
+    keep_rest = serializers.BooleanField(required=False)
+    folder_labels = serializers.BooleanField(required=False)
+    encoding = serializers.CharField(required=False)
+    delimiter = serializers.CharField(required=False, trim_whitespace=False, min_length=1, max_length=1)
+    header = serializers.BooleanField(required=False)
+
+
+class UploadIn(serializers.Serializer[Any]):
+    files = serializers.ListField(child=serializers.FileField(), min_length=1)
+    options = serializers.JSONField(required=False, help_text="OptionsIn as JSON.")
+
+
+class ItemIn(serializers.Serializer[Any]):
+    text = serializers.CharField(trim_whitespace=False, max_length=2**20)
+    external_id = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+    split = serializers.ChoiceField(choices=Item.Split.choices, default=Item.Split.POOL)
+    labels = serializers.ListField(child=serializers.CharField(max_length=200), max_length=100, default=list)
+    meta = serializers.DictField(default=dict)
+
+
+class ItemsIn(serializers.Serializer[Any]):
+    items = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=MAX_ROWS)
+
+
+class RowErrorOut(serializers.Serializer[Any]):
+    index = serializers.IntegerField(help_text="Place in the request's list, from 0.")
+    reason = serializers.CharField()
+
+
+class ItemsOut(serializers.Serializer[Any]):
+    rows = serializers.IntegerField()
+    created = serializers.IntegerField()
+    known = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    errors = RowErrorOut(many=True)  # type: ignore[assignment]
+
+
+class FileErrorOut(serializers.Serializer[Any]):
+    file = serializers.CharField()
+    line = serializers.IntegerField()
+    reason = serializers.CharField()
+    excerpt = serializers.CharField()
+
+
+class ImportOut(serializers.Serializer[Any]):
+    job = JobOut()
+    files = serializers.ListField(child=serializers.CharField())
+    options = serializers.DictField()
+    rows = serializers.IntegerField()
+    created = serializers.IntegerField()
+    known = serializers.IntegerField(help_text="Rows whose item was there already.")
+    rejected = serializers.IntegerField()
+    labelled = serializers.IntegerField()
+    unknown_labels = serializers.DictField(child=serializers.IntegerField())
+    errors = FileErrorOut(  # type: ignore[assignment]
+        many=True, help_text=f"The first {SHOWN_ERRORS:,}; all of them as CSV at errors.csv."
+    )
+
+
+@extend_schema(
+    operation_id="imports_create",
+    request={"multipart/form-data": UploadIn, "application/json": ItemsIn},
+    responses={200: ItemsOut, 202: ImportOut},
+)
+@api_view(["POST"])
+@parser_classes([LimitedMultiPartParser, JSONParser])
+def create_import(request: Request, project_id: int) -> Response:
+    """Files become a job (202); a JSON body with up to 1,000 texts is added at once (200). Both can be repeated."""
+    user = current_user(request)
+    project, _ = can_manage(user, project_id)
+    if (request.content_type or "").startswith("multipart/"):
+        record = _start(request, project)
+        return Response(_report(record), status=202)
+    if project.modality != Project.Modality.TEXT:
+        raise Invalid("Images are imported as files.", code="wrong_format")
+    return Response(_add(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})"))
+
+
+@extend_schema(operation_id="imports_retrieve", responses=ImportOut)
+@api_view(["GET"])
+def import_detail(request: Request, project_id: int, job_id: int) -> Response:
+    """How far an import is, or what became of it."""
+    can_manage(current_user(request), project_id)
+    return Response(_report(get_import_of_job(project_id, job_id)))
+
+
+@extend_schema(operation_id="imports_errors", responses={(200, "text/csv"): OpenApiTypes.STR})
+@api_view(["GET"])
+def import_errors(request: Request, project_id: int, job_id: int) -> HttpResponseBase:
+    """All rows that could not be taken, as CSV."""
+    can_manage(current_user(request), project_id)
+    return errors_response(get_import_of_job(project_id, job_id))
+
+
+def _start(request: Request, project: Project) -> Import:
+    files = request.FILES.getlist("files")
+    if not files:
+        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
+    given: dict[str, Any] = {}
+    if text := cast("dict[str, Any]", request.data).get("options"):
+        checked = OptionsIn(data=_json_object(text))
+        checked.is_valid(raise_exception=True)
+        given = checked.validated_data
+    user = current_user(request)
+    record = services.receive_files(project=project, user=user, files=files)
+    guessed = services.look(record).options
+    how = {name: given[name] for name in ("encoding", "delimiter", "header") if name in given}
+    if how:
+        guessed = services.look(record, Options.from_json(guessed.to_json() | how)).options
+    options = Options.from_json(guessed.to_json() | given)
+    services.start_import(record=record, options=options, user=user)
+    return record
+
+
+def _json_object(text: Any) -> Any:
+    field = serializers.JSONField(binary=True)
+    return field.run_validation(text if isinstance(text, str | bytes) else b"")
+
+
+def _add(project: Project, values: list[dict[str, Any]], *, source: str) -> dict[str, Any]:
+    rows, errors = [], []
+    for n, value in enumerate(values):
+        checked = ItemIn(data=value)
+        if not checked.is_valid():
+            reason = "; ".join(f"{name}: {' '.join(map(str, each))}" for name, each in checked.errors.items())
+            errors.append({"index": n, "reason": reason})
+            continue
+        item = checked.validated_data
+        rows.append(
+            Row(
+                line=n,
+                external_id=item["external_id"],
+                text=item["text"],
+                labels=tuple(dict.fromkeys(item["labels"])),
+                split=item["split"],
+                meta=item["meta"],
+            )
+        )
+    counts, refused = services.add_rows(project=project, rows=rows, source=source)
+    errors += [{"index": error.line, "reason": error.reason} for error in refused]
+    return {
+        "rows": len(values),
+        "created": counts.created,
+        "known": counts.known,
+        "rejected": len(errors),
+        "errors": sorted(errors, key=lambda error: error["index"]),
+    }
+
+
+def _report(record: Import) -> dict[str, Any]:
+    assert record.job is not None
+    counts = Counts.from_json(record.counts).to_json()
+    del counts["error_bytes"]
+    return {
+        "job": job_json(record.job),
+        "files": [each["name"] for each in record.files],
+        "options": record.options,
+        "errors": read_errors(record.errors_path, SHOWN_ERRORS),
+        **counts,
+    }
