@@ -11,21 +11,23 @@ from acquisition.errors import ParameterError, UtilityError
 
 REDUCTIONS = ("mean", "max", "top_k_mean", "sum")
 
-# Ready to be put into a strategy's params.
+# Ready to be put into a strategy's params; `x-tasks` names the tasks for which forms show a parameter.
 REDUCTION_PARAMS: Mapping[str, Mapping[str, Any]] = {
     "reduction": {
         "type": "string",
         "enum": list(REDUCTIONS),
         "default": "mean",
         "title": "How classes are combined",
-        "description": "Multi-label only: one unsure class is enough (max), or all count (mean, sum), or the k worst.",
+        "description": "One unsure class is enough (max), or all count (mean, sum), or the k worst.",
+        "x-tasks": ["multi"],
     },
     "top_k": {
         "type": "integer",
         "default": 3,
         "minimum": 1,
         "title": "Classes that count",
-        "description": "Multi-label only: k of the reduction top_k_mean.",
+        "description": "The k of top_k_mean.",
+        "x-tasks": ["multi"],
     },
 }
 

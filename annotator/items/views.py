@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
+from annotator.common.downloads import file_response
 from annotator.common.errors import NotFound
 from annotator.items import files
 from annotator.items.models import Asset
@@ -56,7 +57,7 @@ def asset_response(request: HttpRequest, found: Asset, *, variant: str) -> HttpR
     else:
         path, media_type = _file(found, variant)
         try:
-            response = FileResponse(path.open("rb"), content_type=media_type)
+            response = file_response(path, media_type)
         except FileNotFoundError:
             raise NotFound(
                 "The file of this item is missing on the server.",

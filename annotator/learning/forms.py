@@ -48,8 +48,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         project = self.instance.project
-        task = catalogue.task_of(project)
-        warm, cold = (catalogue.strategies(task, cold=flag) for flag in (False, True))
+        self.task = catalogue.task_of(project)
+        warm, cold = (catalogue.strategies(self.task, cold=flag) for flag in (False, True))
         self.options = {
             "encoder": [_option(spec) for spec in catalogue.encoders(project.modality) if _usable(spec)],
             "strategy": [_option(strategy.spec) for strategy in warm],
@@ -66,9 +66,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
                 label=titles[name],
                 choices=[(option.key, option.title) for option in options_],
                 initial=current,
-                help_text=next((option.advice for option in options_ if option.key == current), ""),
             )
-            self.fields.update(fields_of(name, self._params(name), self._stored(name)))
+            self.fields.update(fields_of(name, self._shown(name), self._stored(name)))
         self.order_fields([key for name in self.options for key in self._names(name)] + list(COMMON))
 
     def chosen(self, name: str) -> Option | None:
@@ -105,6 +104,14 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         option = self.chosen(name)
         return option.params if option else {}
 
+    def _shown(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Parameters that concern the project's task; the others keep their defaults."""
+        return {
+            param: schema
+            for param, schema in self._params(name).items()
+            if self.task in schema.get("x-tasks", [self.task])
+        }
+
     def _stored(self, name: str) -> Mapping[str, Any]:
         if (option := self.chosen(name)) is None or option.key != getattr(self.instance, name):
             return {}
@@ -117,7 +124,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         return stored
 
     def _names(self, name: str) -> list[str]:
-        return [name, *(f"{name}-{param}" for param in self._params(name))]
+        return [name, *(f"{name}-{param}" for param in self._shown(name))]
 
 
 def _option(spec: Any) -> Option:

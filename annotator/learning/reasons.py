@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from annotator.learning.models import Round
+from annotator.projects.models import LabelClass
 
 TEXTS = {
     "exploration": "Drawn at random, to measure how good the model is.",
@@ -24,8 +26,9 @@ def reason_of(
     told: dict[str, Any] | None,
     suggestion: dict[str, Any] | None,
     utility: float | None,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
-    """`kind`, a `text` for people, and what the strategy told about the item, if it did."""
+    """`kind`, a `text` for people with class `names`, and what the strategy told about the item, if it did."""
     if "opening" in round_.settings:
         kind = str(round_.settings["opening"])
     if kind != "ranked":
@@ -35,14 +38,19 @@ def reason_of(
         best = list(suggestion["classes"].items())[:2]
         reason["classes"] = [key for key, _ in best]
         reason["probabilities"] = [chance for _, chance in best]
-    return {**reason, "text": _text(reason)}
+    return {**reason, "text": _text(reason, names)}
 
 
-def _text(reason: dict[str, Any]) -> str:
+def _text(reason: dict[str, Any], known: Mapping[str, str]) -> str:
     chances = [f"{100 * chance:.0f} %" for chance in reason.get("probabilities", [])]
-    names = reason.get("classes") or reason.get("labels") or []
+    names = [known.get(key, key) for key in reason.get("classes") or reason.get("labels") or []]
     if len(names) >= 2 and len(chances) >= 2 and "labels" not in reason:
         return f"The model wavers between {names[0]} ({chances[0]}) and {names[1]} ({chances[1]})."
     if names and chances:
         return f"The model is least sure about {names[0]} ({chances[0]})."
     return TEXTS.get(str(reason["kind"]), "Ranked high by the strategy in use.")
+
+
+def class_names(schema_id: int) -> dict[str, str]:
+    """Class key -> name in one version of the schema."""
+    return dict(LabelClass.objects.filter(schema=schema_id).values_list("key", "name"))

@@ -17,7 +17,7 @@ from annotator.learning.arrays import load_array
 from annotator.learning.folders import round_folder
 from annotator.learning.models import Round
 from annotator.learning.pool import unpack_rows
-from annotator.learning.reasons import reason_of
+from annotator.learning.reasons import class_names, reason_of
 from annotator.learning.stream import FINISH, RANKED, UNSCORED, Stream, compose_window
 
 LEAST, BATCHES = 2_000, 20
@@ -87,6 +87,7 @@ class Window:
         told = json.loads((self.folder / "head.json").read_text(encoding="utf-8"))["reasons"]
         kind_of = dict(zip(self._part.rows.tolist(), self._part.kind.tolist(), strict=True))
         suggestions = self._suggestions(proba, keys)
+        names = class_names(self.round.settings["schema"])
         common = {
             "round": self.round.number,
             "seed": self.round.seed,
@@ -114,7 +115,7 @@ class Window:
                 "utility": worth,
                 "propensity": float(f"{propensity:.6g}"),
                 "exploration": explore,
-                "reason": reason_of(kind, self.round, told.get(str(row)), suggestion, worth),
+                "reason": reason_of(kind, self.round, told.get(str(row)), suggestion, worth, names),
             }
             yield Candidate(item_id, served, suggestion)
 

@@ -7,12 +7,13 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotator.accounts.models import User
+from annotator.common.downloads import file_response
 from annotator.common.errors import AnnotatorError, Invalid, NotFound
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title, worker_state
@@ -162,13 +163,8 @@ def get_import_of_job(project_id: int, job_id: int) -> Import:
 def errors_response(record: Import) -> HttpResponseBase:
     if not record.errors_path.exists():
         raise NotFound("This import has no error rows.")
-    name = f"import-{record.pk}-errors.csv"
-    response = FileResponse(
-        record.errors_path.open("rb"),
-        as_attachment=True,
-        filename=name,
-        content_type="text/csv; charset=utf-8",
-    )
+    response = file_response(record.errors_path, "text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="import-{record.pk}-errors.csv"'
     response["Cache-Control"] = "private, no-store"
     return response
 

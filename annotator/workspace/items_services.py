@@ -10,7 +10,7 @@ from annotator.learning.services import on_items_added
 
 __all__ = ["archive_items", "delete_items", "restore_items"]
 
-MAX_AT_ONCE = 1_000
+MAX_AT_ONCE = 500
 
 
 def restore_items(*, project_id: int, item_ids: list[int]) -> int:

@@ -9,7 +9,7 @@ def why(served: dict[str, Any]) -> dict[str, Any]:
     """A headline for people and the facts behind it."""
     reason = served.get("reason") or {}
     return {
-        "headline": _headline(served, reason),
+        "headline": _headline(reason),
         "exploration": bool(served.get("exploration")),
         "strategy": (served.get("strategy") or {}).get("key"),
         "rank": served.get("rank"),
@@ -20,7 +20,6 @@ def why(served: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _headline(served: dict[str, Any], reason: dict[str, Any]) -> str:
-    if served.get("exploration"):
-        return "Drawn at random, to measure how good the model is."
-    return reason.get("text") or "No model yet: items come in random order."
+def _headline(reason: dict[str, Any]) -> str:
+    # What came back into a person's hands, or was asked for by name, was not ranked.
+    return reason.get("text") or "Given to you outside the ranking."

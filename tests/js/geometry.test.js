@@ -11,8 +11,8 @@ describe("fit", () => {
     assert.deepEqual(view, { scale: 0.2, x: 0, y: 200 });
   });
 
-  test("an 8 by 8 digit is enlarged, but not beyond the limit", () => {
-    assert.equal(fit({ width: 8, height: 8 }, box, { margin: 44 }).scale, LARGEST);
+  test("an 8 by 8 digit is enlarged, but not beyond what is comfortable", () => {
+    assert.equal(fit({ width: 8, height: 8 }, box, { margin: 44 }).scale, 60);
     assert.equal(fit({ width: 8, height: 8 }, { width: 100, height: 100 }, { margin: 10 }).scale, 10);
   });
 

@@ -157,18 +157,25 @@ def test_the_settings_form_follows_the_choice_and_saves(project: Project) -> Non
     client, url = client_of(project), reverse("learning:settings", args=[project.pk])
     page = client.get(url).content.decode()
     assert 'name="encoder-terms"' in page
-    assert 'name="strategy-reduction"' in page
+    assert 'name="strategy-reduction"' not in page  # concerns projects with any number of classes only
     values = {
         "encoder": "tfidf", "strategy": "random", "cold_strategy": "random", "batch_size": "9",
         "retrain_labels": "30", "retrain_minutes": "5", "exploration_share": "0.2", "randomness": "0",
     }  # fmt: skip
-    shown = client.post(url, values | {"refresh": "1"}, headers={"HX-Request": "true"}).content.decode()
-    assert 'name="strategy-reduction"' not in shown
+    asked = values | {"refresh": "1", "cold_strategy": "typicality"}
+    shown = client.post(url, asked, headers={"HX-Request": "true"}).content.decode()
+    assert 'name="cold_strategy-neighbours"' in shown
     assert LearningSettings.objects.get(project=project).strategy == "margin"
     assert client.post(url, values).status_code == 302
     stored = LearningSettings.objects.get(project=project)
     assert (stored.strategy, stored.batch_size, stored.exploration_share) == ("random", 9, 0.2)
     assert client.post(url, values | {"batch_size": "0"}).status_code == 422
+
+
+def test_parameters_of_multi_label_strategies_show_in_multi_label_projects() -> None:
+    project = make_world(5, task="multi")
+    page = client_of(project).get(reverse("learning:settings", args=[project.pk])).content.decode()
+    assert 'name="strategy-reduction"' in page
 
 
 def test_the_badge_says_when_there_is_no_model() -> None:

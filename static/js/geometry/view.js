@@ -1,14 +1,15 @@
 // A view onto a picture: scale and offset, screen = picture * scale + offset. Pure arithmetic, no drawing.
 
 export const LARGEST = 64;
+const COMFORT = 480; // pixels: thumbnails are enlarged to about this, not to a wall of squares
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-/** The view that shows all of `size` centred in `box`, with a margin; small pictures are enlarged up to `most` times. */
+/** The view that shows all of `size` centred in `box`, with a margin; small pictures are enlarged as far as is comfortable. */
 export function fit(size, box, { margin = 24, most = LARGEST } = {}) {
   const width = Math.max(1, box.width - 2 * margin);
   const height = Math.max(1, box.height - 2 * margin);
-  const scale = Math.min(width / size.width, height / size.height, most);
+  const scale = Math.min(width / size.width, height / size.height, most, Math.max(1, COMFORT / Math.max(size.width, size.height)));
   return centre(size, box, scale);
 }
 

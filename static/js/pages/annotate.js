@@ -16,6 +16,7 @@ const at = (id) => document.getElementById(id);
 const api = (path) => `${config.api}${path}`;
 const holder = holderId(sessionStorage);
 const auto = at("auto");
+const classNames = new Map(config.schema.classes.map(({ key, name }) => [key, name]));
 const MOST_HELD = 8;
 const canvasModule = import(`../canvas/${config.canvas}.js`);
 
@@ -203,7 +204,7 @@ function showWhy(why) {
   at("why").hidden = !why;
   if (!why) return;
   at("why-headline").textContent = why.headline;
-  at("why-facts").replaceChildren(...factsOf(why).flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
+  at("why-facts").replaceChildren(...factsOf(why, classNames).flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
 }
 
 function showSaved({ state, unsent }, answer = null) {

@@ -1,0 +1,85 @@
+"""SIGKILL of the web server between click and save: the client repeats, and the answer is stored once."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from annotator import env
+from annotator.labeling.models import Annotation
+from tests.loop.application import Application
+from tests.loop.players import World, answer_body, make_world, until
+
+WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+
+
+@pytest.fixture(scope="module")
+def world(app: Application) -> World:
+    return make_world(app, retrain_labels=1000)
+
+
+@contextmanager
+def database(app: Application) -> Iterator[psycopg.Connection[Any]]:
+    url = env.embedded_urls(app.home)["database"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+class Click(threading.Thread):
+    """Sends one answer and remembers how the connection ended."""
+
+    def __init__(self, world: World, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.world, self.body, self.broken = world, body, False
+
+    def run(self) -> None:
+        headers = dict(self.world.ann.client.headers)
+        url = f"{self.world.app.url}/api/v1/projects/{self.world.project_id}/annotations/"
+        try:
+            httpx.post(url, json=self.body, headers=headers, timeout=60)
+        except httpx.TransportError:
+            self.broken = True
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["after the save", "before the save"])
+def test_an_answer_whose_server_dies_before_it_replies_is_stored_once_when_sent_again(
+    world: World, saved: bool
+) -> None:
+    app, answers = world.app, Annotation.objects.filter(project_id=world.project_id)
+    already = {str(pk) for pk in answers.values_list("pk", flat=True)}
+    lease, *_ = prefetched = world.ann.hold(3)
+    body = answer_body(lease, str(uuid.uuid4()))
+    click = Click(world, body)
+    with database(app) as connection:
+        # The save waits in the database, as behind a busy neighbour, while its web server is killed.
+        connection.execute("SELECT pg_advisory_lock(%s, 0)", [world.project_id])
+        click.start()
+        until(lambda: connection.execute(WAITING).fetchone())
+        app.kill("gunicorn")
+        click.join()
+        if not saved:
+            for (pid,) in connection.execute(WAITING).fetchall():
+                connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+            until(lambda: not connection.execute(WAITING).fetchone())
+    assert click.broken
+    if saved:
+        until(lambda: answers.filter(pk=body["id"]).exists())
+    until(app.healthy)
+    assert answers.filter(pk=body["id"]).exists() is saved
+
+    world.ann.answer(lease, answer_id=body["id"], expect=200 if saved else 201)
+    world.ann.answer(lease, answer_id=body["id"], expect=200)
+
+    assert answers.get(pk=body["id"]).served == lease["served"]
+    assert [held["token"] for held in world.ann.hold(2)] == [held["token"] for held in prefetched[1:]]
+    world.check_books(already | {body["id"]})
