@@ -109,7 +109,7 @@ def next_items(request: Request, project_id: int) -> Response:
     claimed = queue.claim(
         project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
     )
-    if len(claimed) < values["count"] and refill_if_low(project_id):
+    if len(claimed) < values["count"] and refill_if_low(project_id, starved=not claimed):
         claimed = queue.claim(
             project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
         )
