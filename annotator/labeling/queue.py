@@ -29,7 +29,7 @@ WITH held AS (
     AND returned_at IS NULL
   RETURNING token, item_id, acquired_at, expires_at, served, suggestion
 ), picked AS (
-  SELECT q.id, q.item_id, q.served, q.suggestion, p.lease_seconds
+  SELECT q.id, q.item_id, q.served, CASE WHEN p.show_suggestions THEN q.suggestion END AS suggestion, p.lease_seconds
   FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
   WHERE q.project_id = %(project)s::int AND q.free > 0 AND q.position >= p.queue_start
     AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s::int
