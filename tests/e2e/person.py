@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.cache import SessionStore
 from django.urls import reverse
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Locator, Page, Response, WebSocketRoute, expect
 
 from annotator.accounts.models import User
 from annotator.items.models import Item
@@ -63,6 +64,26 @@ class Person:
         """Open the annotate screen and wait for the first item, or for the words that say why there is none."""
         self.open("workspace:annotate", project.pk)
         expect(self.page.locator("#stage")).to_have_attribute("aria-busy", "false")
+
+    def label_ahead(self, project: Project) -> None:
+        """Open the annotate screen and wait until the next two items lie ready as well."""
+        asked: list[Response] = []
+
+        def third(response: Response) -> bool:
+            asked.extend([response] if response.url.endswith("/next/") else [])
+            return len(asked) == 3
+
+        with self.page.expect_response(third) as last:
+            self.label(project)
+        last.value.finished()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what only the database shows."""
+        for _ in range(1000):
+            if condition():
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError("This did not come to pass.")
 
     def press(self, *keys: str) -> None:
         for key in keys:

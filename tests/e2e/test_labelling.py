@@ -23,7 +23,7 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(people):
     user = join(project)
     anna = people()
     page = anna.open("workspace:annotate", project.pk)
-    page.get_by_label("Username").fill(user.username)
+    page.get_by_label("User name").fill(user.username)
     page.get_by_label("Password").fill("wrong password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("do not fit")
@@ -41,7 +41,7 @@ def test_a_key_answers_and_the_next_item_is_there(people):
     expect(anna.text).to_have_text(number(1))
     expect(anna.saved).to_have_text("Saved, revision 1")
     assert anna.answers() == [("text-0", ["cat"])]
-    anna.choice("Dog").check()
+    anna.choice("Dog").click()
     expect(anna.text).to_have_text(number(2))
     expect(anna.page.locator("#session")).to_contain_text("2 done")
     anna.press("1")
@@ -63,7 +63,6 @@ def test_pictures_are_shown_and_answered(people):
         if n < len(COLOURS) - 1:
             expect(anna.page.locator("#session")).to_contain_text(f"{n + 1} done")
     expect(anna.stage).to_contain_text("Every item has all its labels.")
-    expect(anna.saved).to_have_text("Saved, revision 1")
     assert anna.answers() == [("0.png", ["cat"]), ("1.png", ["dog"]), ("2.png", ["cat"]), ("3.png", ["dog"])]
 
 
@@ -111,7 +110,7 @@ def test_the_reason_why_an_item_is_shown_can_be_opened(people):
     anna.page.get_by_text("The model hesitates").click()
     facts = anna.page.locator("#why-facts")
     expect(facts).to_contain_text("margin")
-    expect(facts).to_contain_text("5.00 %")
+    expect(facts).to_contain_text("5.0 %")
 
 
 @pytest.mark.parametrize("wait", [True, False], ids=["saved", "on its way"])
@@ -128,8 +127,7 @@ def test_undo_brings_the_item_back_with_the_earlier_choice(people, wait):
     assert anna.answers() == []
     anna.press("2")
     expect(anna.text).to_have_text(number(1))
-    expect(anna.saved).to_have_text(re.compile(r"Saved, revision \d"))
-    assert anna.answers() == [("text-0", ["dog"])]
+    anna.until(lambda: anna.answers() == [("text-0", ["dog"])])
 
 
 def test_undo_reaches_back_beyond_a_reload(people):
@@ -184,7 +182,6 @@ def test_any_number_of_classes_is_chosen_and_submitted_with_enter(people):
 def test_with_many_classes_one_searches(people):
     names = tuple(f"breed {letter}" for letter in "abcdefghijklm") + ("weasel",)
     project = text_project(classes=names)
-    project.schema.classes.update(hotkey="")
     anna = people(join(project))
     anna.label(project)
     field = anna.page.get_by_role("searchbox", name="Search classes")
@@ -235,10 +232,8 @@ def test_two_people_at_once_get_different_items(people):
 def test_leaving_gives_the_items_back_to_the_others(people):
     project = text_project(3)
     anna, ben = people(join(project)), people(join(project))
-    anna.label(project)
-    expect(anna.text).to_have_text(number(0))
-    with anna.page.expect_request("**/leases/release/"):
-        anna.open("projects:list")
+    anna.label_ahead(project)
+    anna.open("projects:list")
+    anna.until(lambda: not ItemLease.objects.exists())
     ben.label(project)
     expect(ben.text).to_have_text(number(0))
-    assert not ItemLease.objects.filter(annotator=anna.user).exists()
