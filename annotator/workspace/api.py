@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
-from annotator.common.api import parsed
+from annotator.common.api import KeyField, parsed
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
@@ -47,7 +47,7 @@ class NextOut(serializers.Serializer[Any]):
 
 class AnswerIn(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Made by the client; sending the same id again changes nothing.")
-    item = serializers.IntegerField()
+    item = KeyField()
     schema_version = serializers.IntegerField()
     regions = serializers.ListField(child=serializers.DictField())
     seconds = serializers.FloatField(required=False, allow_null=True, default=None)
@@ -63,13 +63,13 @@ class AnswerOut(serializers.Serializer[Any]):
 
 class WithdrawIn(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Of the new revision 'withdrawn', made by the client.")
-    item = serializers.IntegerField()
+    item = KeyField()
     holder = serializers.UUIDField()
 
 
 class SkipIn(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    item = serializers.IntegerField()
+    item = KeyField()
     reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 

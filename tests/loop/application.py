@@ -47,7 +47,9 @@ class Application:
 
     def environment(self) -> dict[str, str]:
         inside = Path(__file__).parent / "inside"
-        outer = {k: v for k, v in os.environ.items() if k not in env.BY_NAME and k != "DJANGO_SETTINGS_MODULE"}
+        outer = {
+            k: v for k, v in os.environ.items() if k not in env.BY_NAME and k != "DJANGO_SETTINGS_MODULE"
+        }
         return outer | {
             "ANNOTATOR_HOME": str(self.home),
             "ANNOTATOR_PORT": str(self.port),

@@ -26,9 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def application() -> Iterator[Application]:
-    with tempfile.TemporaryDirectory(prefix="loop-", ignore_cleanup_errors=True) as folder:
-        with Application(Path(folder) / "var").running() as running:
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="loop-", ignore_cleanup_errors=True) as folder,
+        Application(Path(folder) / "var").running() as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ TOPICS = {
     "kitchen": "pan kettle spoon oven ladle whisk bowl grater sieve teapot",
     "weather": "rain storm thunder drizzle frost breeze hail sunshine fog sleet",
 }
-FILLER = "the a near some very old new small bright under over with and then again while it was".split()
+FILLER = "the a near some very old new small bright under over with and then again while it was".split()  # noqa: SIM905 - easier to read
 
 
 @dataclass
@@ -46,14 +46,16 @@ class Person:
     def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
         response = self.client.request(method, f"projects/{self.project_id}/{path}", json=body)
         wanted = (expect,) if expect else (200, 201, 202, 204)
-        assert response.status_code in wanted, f"{method} {path}: {response.status_code} {response.text[:500]}"
+        assert response.status_code in wanted, (
+            f"{method} {path}: {response.status_code} {response.text[:500]}"
+        )
         return response.json() if response.content else None
 
     def hold(self, count: int = 1) -> list[dict[str, Any]]:
         """The leases in this person's hands, topped up to `count`."""
-        leases: list[dict[str, Any]] = self.call(
-            "POST", "next/", {"holder": self.holder, "count": count}
-        )["leases"]
+        leases: list[dict[str, Any]] = self.call("POST", "next/", {"holder": self.holder, "count": count})[
+            "leases"
+        ]
         return leases
 
     def answer(self, lease: dict[str, Any], *, answer_id: str = "", expect: int = 201) -> str:
@@ -106,6 +108,19 @@ class World:
         """Rounds, newest first."""
         return list(Round.objects.filter(project_id=self.project_id).order_by("-number"))
 
+    def until(self, condition: Callable[[], object]) -> None:
+        """As `until`, but a failure tells what the application did instead."""
+        try:
+            until(condition)
+        except AssertionError as error:
+            rounds = Round.objects.filter(project_id=self.project_id).values_list(
+                "number", "state", "step", "trigger", "n_labels", "error", "health"
+            )
+            jobs = Job.objects.filter(project_id=self.project_id).values_list(
+                "kind", "state", "stage", "attempts", "error"
+            )
+            raise AssertionError(f"{error}\nrounds: {list(rounds)}\njobs: {list(jobs)}") from error
+
     def settled(self, items: int) -> bool:
         """Whether all items are ranked by their features and no more work waits."""
         if Job.objects.filter(project_id=self.project_id).active().exists():
@@ -127,13 +142,7 @@ class World:
             found = Round.objects.filter(project_id=self.project_id, number__gt=after, n_labels__gte=labels)
             return found.exclude(training_digest="").filter(state=Round.State.PUBLISHED).exists()
 
-        try:
-            eventually(published, seconds=PATIENCE)
-        except AssertionError as error:
-            rounds = Round.objects.filter(project_id=self.project_id).values_list(
-                "number", "state", "step", "trigger", "n_labels", "error", "job__state", "job__error"
-            )
-            raise AssertionError(f"{error}: {list(rounds)}") from error
+        self.until(published)
         return Round.objects.filter(project_id=self.project_id, state=Round.State.PUBLISHED).latest("number")
 
     def queue(self) -> list[QueueEntry]:
@@ -148,7 +157,9 @@ class World:
         answered = {answer.item_id for answer in answers}
         assert len(answered) == len(answers)
         leased = set(
-            ItemLease.objects.filter(project_id=self.project_id, returned_at=None).values_list("item_id", flat=True)
+            ItemLease.objects.filter(project_id=self.project_id, returned_at=None).values_list(
+                "item_id", flat=True
+            )
         )
         assert not leased & answered
         entries = self.queue()
@@ -196,7 +207,7 @@ def make_world(
     texts = make_texts(items) + make_texts(test, split="test")
     owner.call("POST", "imports/", {"items": texts})
     world = World(app, owner, make_person(app, owner.project_id), make_person(app, owner.project_id))
-    until(lambda: world.settled(items))
+    world.until(lambda: world.settled(items))
     return world
 
 

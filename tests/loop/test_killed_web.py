@@ -17,9 +17,11 @@ from annotator.labeling.models import Annotation
 from tests.loop.application import Application
 from tests.loop.players import World, answer_body, make_world, until
 
+# What the request has to wait for: its save, or the question after it whether a round is due.
+SAVING = "SELECT pg_advisory_xact_lock({project}, 0)"
+REPLYING = "LOCK TABLE learning_learningsettings IN ACCESS EXCLUSIVE MODE"
 WAITING = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s
 """
 
 
@@ -51,29 +53,26 @@ class Click(threading.Thread):
             self.broken = True
 
 
-@pytest.mark.parametrize("saved", [True, False], ids=["after the save", "before the save"])
+@pytest.mark.parametrize(
+    ("obstacle", "query", "saved"),
+    [(SAVING, "%pg_advisory_xact_lock%", False), (REPLYING, "%s.retrain_labels%", True)],
+    ids=["before the save", "after the save"],
+)
 def test_an_answer_whose_server_dies_before_it_replies_is_stored_once_when_sent_again(
-    world: World, saved: bool
+    world: World, obstacle: str, query: str, saved: bool
 ) -> None:
     app, answers = world.app, Annotation.objects.filter(project_id=world.project_id)
     already = {str(pk) for pk in answers.values_list("pk", flat=True)}
     lease, *_ = prefetched = world.ann.hold(3)
     body = answer_body(lease, str(uuid.uuid4()))
     click = Click(world, body)
-    with database(app) as connection:
-        # The save waits in the database, as behind a busy neighbour, while its web server is killed.
-        connection.execute("SELECT pg_advisory_lock(%s, 0)", [world.project_id])
+    with database(app) as watch, database(app) as other, other.transaction():
+        other.execute(obstacle.format(project=world.project_id))
         click.start()
-        until(lambda: connection.execute(WAITING).fetchone())
+        until(lambda: watch.execute(WAITING, [query]).fetchone())
         app.kill("gunicorn")
         click.join()
-        if not saved:
-            for (pid,) in connection.execute(WAITING).fetchall():
-                connection.execute("SELECT pg_terminate_backend(%s)", [pid])
-            until(lambda: not connection.execute(WAITING).fetchone())
     assert click.broken
-    if saved:
-        until(lambda: answers.filter(pk=body["id"]).exists())
     until(app.healthy)
     assert answers.filter(pk=body["id"]).exists() is saved
 

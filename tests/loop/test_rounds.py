@@ -40,7 +40,9 @@ def test_answers_that_arrive_together_begin_one_round_with_all_that_were_stored_
     people = [world.ann, world.ben, *(make_person(world.app, world.project_id) for _ in range(4))]
     with world.app.held("freeze", "before") as held:
         with ThreadPoolExecutor(len(people)) as many:
-            sent = [answer for answers in many.map(lambda person: person.label(4), people) for answer in answers]
+            sent = [
+                answer for answers in many.map(lambda person: person.label(4), people) for answer in answers
+            ]
         held.wait()
         assert world.rounds()[0].number == before.number + 1
     after = world.wait_for_round(after=before.number)

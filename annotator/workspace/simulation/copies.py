@@ -23,7 +23,7 @@ from annotator.labeling.models import Annotation, Draft, ItemLease, QueueEntry, 
 from annotator.learning import catalogue
 from annotator.learning.encodings import current_encoding
 from annotator.learning.folders import encoder_path, round_folder, weights_path
-from annotator.learning.models import Encoding, LearningSettings
+from annotator.learning.models import Encoding, LearningSettings, ModelVersion, Round
 from annotator.learning.services import on_items_added, settings_of
 from annotator.projects.models import LabelClass, LabelSchema, Membership, Project, Role
 
@@ -83,7 +83,7 @@ def delete_copy(project_id: int) -> None:
     """Remove a copy with everything in it, once its jobs have ended."""
     _end_jobs(project_id)
     with transaction.atomic():
-        for model in (QueueEntry, ItemLease, Skip, Annotation):
+        for model in (QueueEntry, ItemLease, Skip, Annotation, Round, ModelVersion):
             model._default_manager.filter(project_id=project_id).delete()
         for of_items in (Draft, ImportedLabel):
             of_items._default_manager.filter(item__project_id=project_id).delete()
