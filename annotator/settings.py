@@ -79,8 +79,13 @@ DATABASES = {"default": env.database_config(env.database_url(), process=env.text
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS = env.redis_urls(env.redis_url())
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS["cache"]}}
+# A socket that waits for events reads from Redis for five seconds at a time, which is also the client's own time limit:
+# without a longer one, each quiet socket would be torn down again and again.
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS["channels"]]}}
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS["channels"], "socket_timeout": 30}]},
+    }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
@@ -168,7 +173,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["annotator.common.api.StorableJSONParser"],
     "EXCEPTION_HANDLER": "annotator.common.api.problem_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

@@ -48,13 +48,13 @@ class Settings:
     share: float = 0.1
 
 
-# Enough labels to come near the accuracy of the whole training part, in minutes on two cores.
+# Enough labels to come near the accuracy of the whole training part, in minutes on two busy cores.
 PLANS = {
-    "agnews": Settings(batch=20, labels=1000),
-    "trec": Settings(batch=40, labels=2000),
-    "banking77": Settings(batch=100, labels=3000),
-    "trashnet": Settings(batch=20, labels=500),
-    "cifar10": Settings(batch=40, labels=1000),
+    "agnews": Settings(batch=50, labels=1000, pool=3000),
+    "trec": Settings(batch=50, labels=1000, pool=3000),
+    "banking77": Settings(batch=80, labels=800, pool=3000),
+    "trashnet": Settings(batch=25, labels=500),
+    "cifar10": Settings(batch=50, labels=800, pool=2000),
 }
 
 
@@ -147,10 +147,10 @@ def load_case(name: str, cache: Path) -> Case:
 
 def measure(case: Case, strategies: Sequence[str], seeds: int, settings: Settings) -> Iterator[Line]:
     """Every line of one data set: what it is, its accuracy with all labels, each run, the summary."""
+    full, train = full_accuracy(case), len(case.targets)
     case = case.part(settings.pool)
-    full = full_accuracy(case)
-    facts = {"pool": len(case.targets), "test": len(case.test_targets), "classes": len(case.classes)}
-    yield _line(case.name, "full", full, "share", **{**asdict(settings), **facts})
+    facts = {"train": train, "test": len(case.test_targets), "classes": len(case.classes)}
+    yield _line(case.name, "full", full, "share", **{**asdict(settings), **facts, "pool": len(case.targets)})
     runs: dict[str, list[Curve]] = {strategy: [] for strategy in strategies}
     for seed in range(seeds):
         for strategy in runs:
@@ -168,7 +168,7 @@ def measure(case: Case, strategies: Sequence[str], seeds: int, settings: Setting
 
 
 def full_accuracy(case: Case) -> float:
-    """Accuracy of the head when everything that may be labelled is."""
+    """Accuracy of the head that learned the whole training part."""
     nobody = np.zeros(len(case.targets), dtype=bool)
     head = ProductHead(case.classes, seed=0)
     (proba,) = head(case.features, case.targets, [case.test_features], nobody)

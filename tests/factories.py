@@ -34,7 +34,7 @@ def make_project(
     Membership.objects.create(project=project, user=owner, role=Role.OWNER)
     schema = LabelSchema.objects.create(project=project, version=1, created_by=owner)
     LabelClass.objects.bulk_create(
-        LabelClass(schema=schema, key=key, name=key.title(), hotkey=str(n), order=n)
+        LabelClass(schema=schema, key=key, name=key.title(), hotkey=str(n) if n < 10 else "", order=n)
         for n, key in enumerate(classes, start=1)
     )
     LearningSettings.objects.create(project=project, **({"encoder": "tfidf"} | (learning or {})))

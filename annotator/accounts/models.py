@@ -27,12 +27,6 @@ def token_digest(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
-    def usable(self) -> ApiTokenQuerySet:
-        now = timezone.now()
-        return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now), user__is_active=True)
-
-
 class ApiToken(models.Model):
     """A program's key to a person's account. Only its digest is stored."""
 
@@ -47,8 +41,6 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
-
-    objects = ApiTokenQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

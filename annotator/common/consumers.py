@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from annotator.common.events import project_group
+
+MayListen = Callable[[Any, int], bool]
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
@@ -16,8 +19,11 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     `may_listen(user, project_id)` is injected by the routing, so that this layer knows no projects.
     """
 
-    may_listen: Any = None
     group: str | None = None
+
+    def __init__(self, *, may_listen: MayListen) -> None:
+        super().__init__()
+        self.may_listen = may_listen
 
     async def connect(self) -> None:
         user, project_id = self.scope["user"], self.scope["url_route"]["kwargs"]["project_id"]

@@ -10,6 +10,14 @@ from django.db.models import Model, QuerySet
 M = TypeVar("M", bound=Model)
 
 
+MOST_DIGITS = 18  # of a key: what fits a bigint whatever the digits are
+
+
+def key_from(text: str | None) -> int | None:
+    """The key that stands in an address; None for what cannot be one, however long it is."""
+    return int(text) if text and len(text) <= MOST_DIGITS and text.isdecimal() else None
+
+
 @dataclass(frozen=True)
 class Page(Generic[M]):
     rows: list[M]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -19,7 +19,7 @@ from annotator.accounts.models import User
 from annotator.celery import app as celery_app
 from annotator.common.errors import AnnotatorError, Conflict
 from annotator.common.events import send_event
-from annotator.jobs.models import Job
+from annotator.jobs.models import Job, JobQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ def job_handler(kind: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+class JobLost(BaseException):
+    """Raised inside a run whose job was given to another worker. No handler of errors must see it: nothing is theirs."""
 
 
 class JobRun:
@@ -74,9 +78,10 @@ class JobRun:
 
     def _write(self, *, raise_when_cancelled: bool = True) -> None:
         job = self.job
-        Job.objects.filter(pk=job.pk).update(
+        if not _this_run(job).update(
             stage=job.stage, message=job.message, done=job.done, total=job.total, heartbeat_at=timezone.now()
-        )
+        ):
+            raise JobLost
         job.cancel_requested = Job.objects.values_list("cancel_requested", flat=True).get(pk=job.pk)
         _announce(job)
         if job.cancel_requested and raise_when_cancelled:
@@ -117,8 +122,10 @@ def run_job(job_id: int) -> None:
         return
     _announce(job)
     try:
-        with _heart(job.pk):
+        with _heart(job):
             result = _handlers[job.kind](JobRun(job))
+    except JobLost:
+        logger.warning("Job %s (%s) was given to another worker; this run ends", job.pk, job.kind)
     except JobCancelled:
         _finish(job, Job.State.CANCELLED)
     except AnnotatorError as error:
@@ -164,23 +171,36 @@ def recover_lost_jobs() -> int:
     return count
 
 
+def _this_run(job: Job) -> JobQuerySet:
+    """The job's row while it is this run's: a run that was taken for lost must change nothing any more."""
+    return Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, attempts=job.attempts)
+
+
 @contextmanager
-def _heart(job_id: int) -> Iterator[None]:
+def _heart(job: Job) -> Iterator[None]:
     """Beat in a thread of its own, so that a long step in compiled code is not taken for a lost worker."""
     stop = threading.Event()
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT_EVERY):
-            Job.objects.filter(pk=job_id).update(heartbeat_at=timezone.now())
+            try:
+                _beat(job)
+            except DatabaseError:
+                # A database that is away for a moment must not end the beating: the job would be taken for lost.
+                connection.close()
         connection.close()
 
-    thread = threading.Thread(target=beat, name=f"heart-{job_id}", daemon=True)
+    thread = threading.Thread(target=beat, name=f"heart-{job.pk}", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
+
+
+def _beat(job: Job) -> None:
+    _this_run(job).update(heartbeat_at=timezone.now())
 
 
 def _enqueue(job: Job) -> None:
@@ -190,11 +210,13 @@ def _enqueue(job: Job) -> None:
 def _finish(job: Job, state: str, *, error: str = "", result: dict[str, Any] | None = None) -> None:
     if not connection.in_atomic_block:
         close_old_connections()
+    mine = _this_run(job)
     job.state, job.error, job.result, job.finished_at = state, error, result or {}, timezone.now()
     if state == Job.State.SUCCEEDED and job.total is not None:
         job.done = job.total
-    job.save(update_fields=["state", "error", "result", "finished_at", "done"])
-    _announce(job)
+    names = ("state", "error", "result", "finished_at", "done")
+    if mine.update(**{name: getattr(job, name) for name in names}):
+        _announce(job)
 
 
 def _announce(job: Job) -> None:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotator.common.errors import NotFound
-from annotator.common.pagination import keyset_page
+from annotator.common.pagination import key_from, keyset_page
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title, worker_state
 from annotator.jobs.services import cancel_job
@@ -26,7 +26,7 @@ def job_list(request: HttpRequest, project_id: int) -> HttpResponse:
     page = keyset_page(
         Job.objects.filter(project=project),
         key="pk",
-        after=int(after) if after.isdecimal() else None,
+        after=key_from(after),
         size=PAGE,
         descending=True,
     )

@@ -43,8 +43,8 @@ class QueueEntry(models.Model):
 class ItemLease(models.Model):
     """A time-limited claim of one item by one annotator, in one browser tab (`holder`).
 
-    A lease that runs out is `returned`: its place goes back to the queue, the row stays for a while so that an answer
-    that arrives late still knows how its item was chosen.
+    A lease that runs out is `returned`: its place goes back to the queue, the row stays until the person has the item
+    again, so that an answer that arrives late still knows how its item was chosen.
     """
 
     token = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -23,13 +23,14 @@ from annotator.labeling.statements import LOCK_PERSON, from_json, run_as_person
 # The person's own answers, claims and refusals take an entry out of their sight.
 CLAIM = """
 WITH held AS (
-  UPDATE labeling_itemlease SET expires_at = now() + make_interval(secs => p.lease_seconds)
+  UPDATE labeling_itemlease SET expires_at = now() + make_interval(secs => p.lease_seconds),
+    token = CASE WHEN %(fresh)s::bool THEN gen_random_uuid() ELSE token END
   FROM projects_project p
   WHERE project_id = %(project)s::int AND p.id = project_id AND annotator_id = %(user)s::int AND holder = %(holder)s::uuid
     AND returned_at IS NULL
   RETURNING token, item_id, acquired_at, expires_at, served, suggestion
 ), picked AS (
-  SELECT q.id, q.item_id, q.served, q.suggestion, p.lease_seconds
+  SELECT q.id, q.item_id, q.served, CASE WHEN p.show_suggestions THEN q.suggestion END AS suggestion, p.lease_seconds
   FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
   WHERE q.project_id = %(project)s::int AND q.free > 0 AND q.position >= p.queue_start
     AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s::int
@@ -128,15 +129,17 @@ def queue_lock(project_id: int) -> Iterator[CursorWrapper]:
         yield cursor
 
 
-def claim(*, project_id: int, user_id: int, holder: UUID, count: int) -> list[Claimed]:
+def claim(*, project_id: int, user_id: int, holder: UUID, count: int, fresh: bool = False) -> list[Claimed]:
     """The tab's living claims, topped up to `count` from the head of the queue. Renews their time.
 
-    Items the person put off ('me later') come last, when nothing else is left.
+    Items the person put off ('me later') come last, when nothing else is left. `fresh` gives the living claims new
+    tokens: a page that was reloaded keeps its items even when its predecessor's release arrives only now.
     """
-    values = {"project": project_id, "user": user_id, "holder": holder, "count": count, "strict": True}
+    values = {"project": project_id, "user": user_id, "holder": holder, "count": count}
+    values |= {"fresh": fresh, "strict": True}
     rows = run_as_person(CLAIM, values)
     if len(rows) < count:
-        rows = run_as_person(CLAIM, values | {"strict": False})
+        rows = run_as_person(CLAIM, values | {"fresh": False, "strict": False})
     return [_claimed(row) for row in rows]
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from annotator.labeling.models import Annotation
 from annotator.labeling.statements import from_json
 
 EMPTY = """
@@ -97,8 +96,3 @@ def recent_work(*, project_id: int, user_id: int, limit: int = 20) -> list[Recen
         Recent(id_, item, external, kind, from_json(classes), at.isoformat())
         for id_, item, external, kind, classes, at in rows
     ]
-
-
-def count_valid(project_id: int) -> int:
-    """How many answers count now."""
-    return Annotation.objects.valid().filter(project_id=project_id).count()

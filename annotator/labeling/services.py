@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +113,7 @@ def submit_annotation(
             "item": item_id,
             "schema": schema_id,
             "regions": Jsonb(regions),
-            "seconds": None if seconds is None else min(max(seconds, 0.0), MAX_SECONDS),
+            "seconds": _plausible(seconds),
         },
     )
     if not rows:
@@ -278,6 +279,11 @@ def set_overlap(*, project: Project, overlap: int) -> None:
         )
         Project.objects.filter(pk=project.pk).update(overlap=overlap)
     project.overlap = overlap
+
+
+def _plausible(seconds: float | None) -> float | None:
+    """What a client measured, within a day; None for what is no number."""
+    return min(max(seconds, 0.0), MAX_SECONDS) if seconds is not None and isfinite(seconds) else None
 
 
 def _same_answer(known: Annotation, project_id: int, user_id: int, item_id: int) -> Annotation:

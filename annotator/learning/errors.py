@@ -11,10 +11,6 @@ class RankingFailed(AnnotatorError):
     code, status = "ranking_failed", 500
 
 
-class TrainingFailed(AnnotatorError):
-    code, status = "training_failed", 500
-
-
 class RoundSuperseded(AnnotatorError):
     """The round ended while its job still ran (it was given up, or another process finished it)."""
 

@@ -17,7 +17,7 @@ from annotator.learning.folders import round_folder
 from annotator.learning.models import LearningSettings, Round
 from annotator.learning.pool import pack_rows, servable_pool
 from annotator.learning.stream import random_stream
-from annotator.learning.window import Window
+from annotator.learning.window import Window, lock_publishing
 from annotator.projects.models import Project
 
 
@@ -53,6 +53,7 @@ def publish_random(project_id: int, *, why: str = "initial") -> int:
             save_array(folder / "kind.npy", stream.kind)
             save_array(folder / "utility.npy", np.full(project.next_row, np.nan, dtype=np.float32))
             save_json(folder / "head.json", {"reasons": {}, "notes": []})
+            lock_publishing(project_id)
             window = Window(round_, folder, item_ids=pool.item_id)
             published = queue.publish(project_id=project_id, candidates=list(window.candidates()))
             round_.ranked, round_.explored = window.ranked, window.explored

@@ -41,6 +41,9 @@ STEPS: dict[str, Callable[[Work], None]] = {
 def run_round(run: JobRun) -> dict[str, Any]:
     """Do the steps that are left of the job's round. Resumes where a lost worker stopped."""
     round_ = Round.objects.select_related("model").get(pk=run.job.params["round"])
+    if round_.state == Round.State.PUBLISHED:
+        # The worker was lost between the round's end and its job's.
+        return _result(round_)
     if not round_.active:
         raise RoundSuperseded(f"Round {round_.number} has already ended ({round_.get_state_display()}).")
     work = Work(round_, progress=run.progress, should_stop=run.should_stop)
@@ -61,6 +64,10 @@ def run_round(run: JobRun) -> dict[str, Any]:
     _end(round_, Round.State.PUBLISHED)
     _teach_encoder(round_.project_id)
     triggers.start_round_if_due(round_.project_id)
+    return _result(round_)
+
+
+def _result(round_: Round) -> dict[str, Any]:
     return {"round": round_.number, "timings": round_.timings}
 
 

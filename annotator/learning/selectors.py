@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from annotator.common.errors import Conflict
 from annotator.items.features import open_store
@@ -170,13 +171,25 @@ def _badge(facts: dict[str, Any], served: Round | None, running: Round | None) -
         return {"level": "warning", "label": "No ranking", "detail": detail, "title": ""}
     if facts["cold"]:
         order = {"random": "random order"}.get(served.strategy, f"order by {served.strategy}")
-        title = "No model yet: label items of at least two classes."
+        title = f"No model yet: label items of at least two classes. {_served(facts)}"
         return {"level": "warning", "label": "No model yet", "detail": step or order, "title": title}
-    title = " ".join(facts["degraded"])
     old = (facts["age_seconds"] or 0) > OLD_HOURS * 3600
-    level = "warning" if title or old else "good"
+    level = "warning" if facts["degraded"] or old else "good"
     detail = step or f"{100 * facts['scored_share']:.0f} % of the pool scored"
+    title = " ".join([*facts["degraded"], _served(facts)])
     return {"level": level, "label": f"Model {facts['model']}", "detail": detail, "title": title}
+
+
+def _served(facts: dict[str, Any]) -> str:
+    """What is served, how old it is, and how well its utilities tell items apart."""
+    said = [
+        f"Served: round {facts['served_round']}, by {facts['strategy']}, {timesince(facts['published_at'])} old"
+    ]
+    if facts.get("spread") is not None:
+        said.append(f"utility spread {facts['spread']:.2g}, {100 * facts['ties']:.0f} % tied")
+    if facts.get("exploration_share") is not None:
+        said.append(f"{100 * facts['exploration_share']:.0f} % random draws")
+    return "; ".join(said) + "."
 
 
 def learning_curve(project: Project) -> list[dict[str, Any]]:

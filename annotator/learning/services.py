@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid, NotFound
@@ -19,8 +19,9 @@ from annotator.labeling import queue
 from annotator.learning import catalogue, opening, triggers
 from annotator.learning.folders import weights_path
 from annotator.learning.models import LearningSettings, ModelVersion, Round
+from annotator.learning.selectors import served_round
 from annotator.learning.triggers import start_due_rounds, start_round_if_due
-from annotator.learning.window import Window, window_size
+from annotator.learning.window import Window, lock_publishing, window_size
 from annotator.projects.models import Project
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 LOW = 4  # the window is refilled when less than a quarter of it is left
-REFILL_LOCK = 1_000_003  # second key of the advisory lock; people's ids are far below
 
 
 def settings_of(project: Project) -> LearningSettings:
@@ -140,28 +140,24 @@ def update_settings(
     return settings
 
 
-def refill_if_low(project_id: int) -> int:
+def refill_if_low(project_id: int, *, starved: bool = False) -> int:
     """Append the next part of the ranking when the window runs low; returns how many entries went in.
 
-    One process does it at a time, the others go on with what is there.
+    `starved`: somebody finds nothing in it for themselves, however much of it waits for others. One process does it at
+    a time, the others go on with what is there.
     """
-    round_ = (
-        Round.objects.filter(project_id=project_id, published_at__isnull=False)
-        .select_related("model")
-        .order_by("-published_at")
-        .first()
-    )
+    round_ = served_round(project_id)
     if round_ is None:
         return 0
     size = window_size(int(round_.settings.get("batch_size", 1)))
-    if queue.open_entries(project_id) * LOW > size:
+    if not starved and queue.open_entries(project_id) * LOW > size:
         return 0
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [project_id, REFILL_LOCK])
-            if not cursor.fetchone()[0]:
-                return 0
-        return _refill(Round.objects.select_related("model").get(pk=round_.pk))
+        if not lock_publishing(project_id, wait=False):
+            return 0
+        # Read again behind the lock: another ranking may have been published meanwhile, or another part of this one.
+        round_ = served_round(project_id)
+        return _refill(round_) if round_ else 0
 
 
 def _refill(round_: Round) -> int:

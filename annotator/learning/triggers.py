@@ -17,18 +17,21 @@ from annotator.learning.opening import new_seed, next_number
 
 ROUND_JOB, ENCODE_JOB = "round", "encode"
 
+# The fresh answers are counted from the newest back, or the planner reads all of them when few are fresh.
 DUE = """
 SELECT s.paused, s.retrain_labels, s.retrain_minutes, s.revision, r.state, r.revision,
        coalesce(r.frozen_at, r.created_at),
        (SELECT count(*) FROM (SELECT 1 FROM labeling_annotation a
                               WHERE a.project_id = s.project_id
                                 AND a.created_at > coalesce(r.frozen_at, r.created_at, '-infinity')
-                              LIMIT s.retrain_labels) fresh),
-       (SELECT max(version) FROM projects_labelschema WHERE project_id = s.project_id), r.schema_version
+                              ORDER BY a.created_at DESC LIMIT s.retrain_labels) fresh),
+       (SELECT max(version) FROM projects_labelschema WHERE project_id = s.project_id), r.schema_version,
+       r.overlap <> p.overlap
 FROM learning_learningsettings s
 JOIN projects_project p ON p.id = s.project_id AND p.archived_at IS NULL AND p.deleted_at IS NULL
 LEFT JOIN LATERAL (SELECT state, revision, frozen_at, created_at,
-                          (settings->>'schema_version')::int AS schema_version
+                          (settings->>'schema_version')::int AS schema_version,
+                          (settings->>'overlap')::int AS overlap
                    FROM learning_round
                    WHERE project_id = s.project_id ORDER BY number DESC LIMIT 1) r ON true
 WHERE s.project_id = %s
@@ -42,10 +45,12 @@ def due(project_id: int) -> str:
         found = cursor.fetchone()
     if found is None:
         return ""
-    paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema = found
+    paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema, overlap = (
+        found
+    )
     if paused or state == Round.State.ACTIVE:
         return ""
-    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema):
+    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or overlap:
         return "changed"
     if fresh >= labels:
         return "labels"

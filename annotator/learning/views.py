@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotator.accounts.models import User
 from annotator.common.errors import AnnotatorError
-from annotator.common.pagination import keyset_page
+from annotator.common.pagination import key_from, keyset_page
 from annotator.learning import selectors, services
 from annotator.learning.forms import SettingsForm
 from annotator.learning.models import ModelVersion, Round
@@ -63,7 +63,7 @@ def models_page(request: HttpRequest, project_id: int) -> HttpResponse:
     page = keyset_page(
         ModelVersion.objects.filter(project=project).select_related("schema"),
         key="number",
-        after=_number(request.GET.get("after")),
+        after=key_from(request.GET.get("after")),
         size=MODELS_SHOWN,
         descending=True,
     )
@@ -120,7 +120,3 @@ def use_model(request: HttpRequest, project_id: int, number: int) -> HttpRespons
     round_ = services.roll_back(version=services.model_of(project.pk, number), by=user)
     messages.success(request, f"Model {number} is in use again; round {round_.number} ranks with it.")
     return redirect("learning:models", project_id)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from django.db import connection
 
 from acquisition.compose import Served, exploration_order
 from annotator.items.models import Item
@@ -22,6 +23,7 @@ from annotator.learning.stream import FINISH, RANKED, UNSCORED, Stream, compose_
 
 LEAST, BATCHES = 2_000, 20
 SUGGESTED = 3
+PUBLISH_LOCK = 1_000_003  # second key of the advisory lock; people's ids are far below
 KINDS = {UNSCORED: "unscored", FINISH: "finish"}
 
 
@@ -147,6 +149,15 @@ class Window:
             )
         )
         return np.array([found.get(row, 0) for row in rows.tolist()], dtype=np.int64)
+
+
+def lock_publishing(project_id: int, *, wait: bool = True) -> bool:
+    """Until the transaction ends, nobody else publishes or refills the project's queue; False: somebody does already."""
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [project_id, PUBLISH_LOCK])
+        # The function that waits has nothing to say.
+        return cursor.fetchone()[0] is not False
 
 
 def window_size(batch_size: int) -> int:

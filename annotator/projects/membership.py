@@ -12,7 +12,7 @@ from annotator.accounts.models import User, token_digest
 from annotator.accounts.services import save_new_user
 from annotator.common.errors import AnnotatorError, Conflict, Forbidden, Invalid, NotFound
 from annotator.projects import selectors
-from annotator.projects.access import role_in
+from annotator.projects.access import MANAGERS, role_in
 from annotator.projects.models import Invitation, Membership, Project, Role
 
 LONGEST_INVITATION = 90  # days
@@ -94,7 +94,8 @@ def find_invitation(token: str) -> Invitation:
         .first()
     )
     ask = "Ask the person who sent it for a new one."
-    if invitation is None:
+    # A link is as good as its sender: those who lost the right to invite must not keep a way back in.
+    if invitation is None or role_in(invitation.invited_by, invitation.project_id) not in MANAGERS:
         raise NotFound("This invitation is not valid.", hint=f"It may have been withdrawn. {ask}")
     if invitation.accepted_at:
         raise Gone(

@@ -17,9 +17,10 @@ def parse_regions(value: Any, *, classes: Collection[str], task: str) -> list[di
         raise RegionError("Regions must be a list.")
     parsed = []
     for entry in value:
-        if not isinstance(entry, dict) or entry.get("kind") not in KINDS:
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS:
             raise RegionError(f"Each region needs a 'kind', one of: {', '.join(KINDS)}.")
-        region = KINDS[entry["kind"]].from_json(entry)
+        region = KINDS[kind].from_json(entry)
         region.validate(classes=classes, task=task)
         parsed.append(region.to_json())
     if len(parsed) != 1:

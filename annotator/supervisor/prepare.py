@@ -26,7 +26,6 @@ def main() -> int:
     call_command("migrate", interactive=False, verbosity=1)
     call_command("ensure_admin")
     collect_static(Path(settings.STATIC_ROOT))
-    call_command("ensure_admin")
     if env.boolean("ANNOTATOR_DEMO"):
         call_command("seed_demo")
     return 0

@@ -13,7 +13,7 @@ from annotator.transfer.formats import FORMATS, Layout, Options, extensions
 from annotator.transfer.formats.characters import ENCODINGS
 from annotator.transfer.formats.delimited import DELIMITERS
 
-HEADER_CHOICES = [("yes", "The first line names the columns"), ("", "There is no header line")]
+HEADER_CHOICES = [("yes", "The first line names the columns"), ("no", "There is no header line")]
 NONE = ("", "— none —")
 
 
@@ -76,8 +76,8 @@ class MappingForm(forms.Form):
         required=False,
         help_text="Annotators can see them beside the item.",
     )
-    delimiter = forms.ChoiceField(label="Delimiter", choices=list(DELIMITERS.items()), required=False)
-    header = forms.ChoiceField(label="Header", choices=HEADER_CHOICES, required=False)
+    delimiter = forms.ChoiceField(label="Delimiter", choices=list(DELIMITERS.items()))
+    header = forms.ChoiceField(label="Header", choices=HEADER_CHOICES)
     encoding = forms.ChoiceField(label="Encoding", choices=list(ENCODINGS.items()))
     folder_labels = forms.BooleanField(
         label="The folder of an image names its class",
@@ -92,7 +92,7 @@ class MappingForm(forms.Form):
         self, data: Mapping[str, Any] | None, *, layout: Layout, format_key: str, multiple: bool
     ) -> None:
         values = layout.options.to_json()
-        values["header"] = "yes" if layout.options.header else ""
+        values["header"] = "yes" if layout.options.header else "no"
         super().__init__(data, initial=values)
         keep = self._kept(format_key)
         for name in [name for name in self.fields if name not in keep]:

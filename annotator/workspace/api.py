@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
-from annotator.common.api import parsed
+from annotator.common.api import KeyField, parsed
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
@@ -29,6 +29,10 @@ MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on thei
 class NextIn(serializers.Serializer[Any]):
     holder = serializers.UUIDField(help_text="Made by the client, one per browser tab or program.")
     count = serializers.IntegerField(min_value=1, max_value=MAX_HELD, default=1)
+    fresh = serializers.BooleanField(
+        default=False,
+        help_text="Give new tokens to what is held: what an earlier page releases late is void.",
+    )
 
 
 class LeaseOut(serializers.Serializer[Any]):
@@ -47,7 +51,7 @@ class NextOut(serializers.Serializer[Any]):
 
 class AnswerIn(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Made by the client; sending the same id again changes nothing.")
-    item = serializers.IntegerField()
+    item = KeyField()
     schema_version = serializers.IntegerField()
     regions = serializers.ListField(child=serializers.DictField())
     seconds = serializers.FloatField(required=False, allow_null=True, default=None)
@@ -63,13 +67,13 @@ class AnswerOut(serializers.Serializer[Any]):
 
 class WithdrawIn(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Of the new revision 'withdrawn', made by the client.")
-    item = serializers.IntegerField()
+    item = KeyField()
     holder = serializers.UUIDField()
 
 
 class SkipIn(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    item = serializers.IntegerField()
+    item = KeyField()
     reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
@@ -106,13 +110,10 @@ def _annotator(request: Request, project_id: int) -> User:
 def next_items(request: Request, project_id: int) -> Response:
     """What this tab holds, topped up to `count` items from the head of the queue."""
     user, values = _annotator(request, project_id), parsed(NextIn, request)
-    claimed = queue.claim(
-        project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
-    )
-    if len(claimed) < values["count"] and refill_if_low(project_id):
-        claimed = queue.claim(
-            project_id=project_id, user_id=user.pk, holder=values["holder"], count=values["count"]
-        )
+    wanted = {"project_id": project_id, "user_id": user.pk, **values}
+    claimed = queue.claim(**wanted)
+    if len(claimed) < values["count"] and refill_if_low(project_id, starved=not claimed):
+        claimed = queue.claim(**wanted)
     nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
     return Response({"leases": [_lease_json(project_id, lease) for lease in claimed], "nothing": nothing})
 

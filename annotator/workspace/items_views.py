@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from annotator.common.errors import Invalid, NotFound
-from annotator.common.pagination import keyset_page
+from annotator.common.pagination import key_from, keyset_page
 from annotator.items.models import Item
 from annotator.projects.access import can_inspect, can_manage
 from annotator.projects.models import Project
@@ -33,7 +33,7 @@ ACTIONS = {
     "restore": (items_services.restore_items, "restored"),
     "delete": (items_services.delete_items, "deleted"),
 }
-COUNTED = 10_000  # counting stops here: 'more than 10,000'
+COUNTED = 100_000  # counting stops here: 'more than 100,000'
 
 
 @require_GET
@@ -44,8 +44,8 @@ def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     filters = Filters.from_query(request.GET)
     after = request.GET.get("after", "")
     items = browse(project, filters)
-    page = keyset_page(items, key="row", after=int(after) if after.isdecimal() else None, size=PAGE)
-    found = len(items.order_by().values_list("pk", flat=True)[: COUNTED + 1])
+    page = keyset_page(items, key="row", after=key_from(after), size=PAGE)
+    found = items.order_by()[: COUNTED + 1].count()
     view = request.GET.get("view") or ("grid" if project.modality == Project.Modality.IMAGE else "table")
     context = {
         "project": project,
@@ -100,7 +100,7 @@ def change(request: HttpRequest, project_id: int) -> HttpResponse:
     """Archive, restore or delete the chosen items."""
     project, _ = can_manage(request.user, project_id)
     name = request.POST.get("action", "")
-    ids = [int(value) for value in request.POST.getlist("item") if value.isdecimal()]
+    ids = [key for value in request.POST.getlist("item") if (key := key_from(value)) is not None]
     if name not in ACTIONS:
         raise Invalid("Choose what to do with the items.", code="unknown_action")
     if not ids:

@@ -78,7 +78,7 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "can": can, "active_tab": "dashboard"}
     wanted = (part,) if part in PARTS else PARTS
     if "figures" in wanted:
-        context |= {"progress": selectors.progress(project.pk), **_measured(project)}
+        context |= {"progress": selectors.progress(project), **_measured(project)}
     if "jobs" in wanted:
         recent = Job.objects.filter(project=project).order_by("-pk")[:RECENT_JOBS]
         context |= {"jobs": [(job, job_title(job)) for job in recent], "worker": worker_state()}

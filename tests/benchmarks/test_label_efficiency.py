@@ -61,7 +61,7 @@ def test_each_line_names_benchmark_case_metric_value_and_unit(lines: list[dict[s
 def test_the_first_line_says_what_was_measured_and_how(lines: list[dict[str, Any]]) -> None:
     first = lines[0]
     assert first["metric"] == "full"
-    assert (first["pool"], first["test"], first["classes"]) == (160, 90, 3)
+    assert (first["train"], first["pool"], first["test"], first["classes"]) == (160, 160, 90, 3)
     assert (first["batch"], first["labels"], first["cold"]) == (10, 30, "typicality")
     assert first["value"] > 0.8
 
@@ -246,6 +246,7 @@ def test_options_change_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
         + ["--cold=kmeans", "--randomness=0", "--share=0.5"]
     )
     first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["train"] == 160
     changed = {"batch": 5, "labels": 10, "pool": 90, "cold": "kmeans", "randomness": 0.0, "share": 0.5}
     assert changed.items() <= first.items()
 

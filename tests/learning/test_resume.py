@@ -149,3 +149,13 @@ def test_array_files_are_whole_or_absent(tmp_path: Any) -> None:
     save_array(tmp_path / "a.npy", np.arange(3))
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
     assert load_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
+
+
+def test_a_worker_lost_between_the_rounds_end_and_its_jobs_fails_nothing() -> None:
+    project = ready_project()
+    round_ = run_round(project)
+    assert round_.job is not None
+    Job.objects.filter(pk=round_.job.pk).update(state=Job.State.QUEUED, result={})
+    run_job(round_.job.pk)
+    job = Job.objects.get(pk=round_.job.pk)
+    assert (job.state, job.result["round"]) == (Job.State.SUCCEEDED, round_.number), job.error

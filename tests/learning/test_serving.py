@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
 
 from acquisition import registry
 from acquisition.pool import Pool
@@ -15,6 +18,7 @@ from acquisition.registry import StrategySpec, strategy
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
+from annotator.labeling import queue
 from annotator.labeling.models import QueueEntry
 from annotator.learning import selectors, services, triggers, window
 from annotator.learning.models import Encoding, Round
@@ -244,3 +248,35 @@ def test_the_encode_job_makes_features_and_a_round() -> None:
     assert selectors.features_share(project)["encoded"] == 30
     waiting = Round.objects.get(project=project, state=Round.State.ACTIVE)
     assert waiting.trigger == "items"
+
+
+def test_who_has_done_the_whole_window_gets_the_next_part_though_others_still_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_window(monkeypatch)
+    project = make_world(80, overlap=2)
+    run_round(project)
+    user, client = join(project), APIClient()
+    client.force_authenticate(user)
+    address = reverse("api:next", args=[project.pk])
+    for entry in queue_of(project):
+        answer(project, user, entry.item, truth(entry.item))
+    assert services.refill_if_low(project.pk) == 0  # another person still wants all of it
+    given = client.post(address, {"holder": str(uuid.uuid4()), "count": 1}, format="json").json()
+    assert len(given["leases"]) == 1, given["nothing"]
+
+
+def test_a_refill_never_appends_an_older_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_window(monkeypatch)
+    project = trained_world(80)
+    run_round(project)
+
+    def meanwhile(project_id: int) -> int:
+        """Between the look at the queue and the refill another round is published."""
+        run_round(project)
+        return 0
+
+    monkeypatch.setattr(queue, "open_entries", meanwhile)
+    assert services.refill_if_low(project.pk) > 0
+    newest = Round.objects.latest("number")
+    assert {entry.served["round"] for entry in queue_of(project)} == {newest.number}

@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotator.learning import services, triggers
 from annotator.learning.models import LearningSettings, Round
 from annotator.projects.models import LabelSchema, Project
+from annotator.projects.services import update_project
 from tests.factories import join
 from tests.learning.world import answer_truly, items_of, make_world, run_round
 
@@ -115,3 +116,29 @@ def test_many_processes_at_once_start_one_round() -> None:
         thread.join()
     assert sum(round_ is not None for round_ in started) == 1
     assert Round.objects.filter(project=project, state="active").count() == 1
+
+
+def test_a_new_overlap_is_due_once() -> None:
+    project = ranked_world()
+    update_project(project=project, overlap=2)
+    assert triggers.due(project.pk) == "changed"
+    run_round(project)
+    assert triggers.due(project.pk) == ""
+
+
+def test_old_answers_cost_the_question_nothing() -> None:
+    project = ranked_world()
+    item, user = items_of(project)[0], join(project)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO labeling_annotation (id, project_id, item_id, annotator_id, schema_id, state, current,
+                                                revision, regions, served, created_at)
+               SELECT gen_random_uuid(), %s, %s, %s, %s, 'submitted', false, n, '[]', '{}', now() - interval '1 day'
+               FROM generate_series(1, 5000) n""",
+            [project.pk, item.pk, user.pk, project.schema.pk],
+        )
+        cursor.execute("ANALYZE labeling_annotation")
+        cursor.execute(f"EXPLAIN {triggers.DUE}", [project.pk])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "annotation_time" in plan, plan
+    assert "Seq Scan on labeling_annotation" not in plan

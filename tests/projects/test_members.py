@@ -237,3 +237,16 @@ def test_a_manager_does_not_read_everybodys_name(project):
     stranger = make_user("unrelated")
     page = client_of(join(project, Role.MANAGER)).get(reverse("projects:members", args=[project.pk]))
     assert stranger.username not in page.content.decode()
+
+
+@pytest.mark.parametrize("lost", ["membership", "role"])
+def test_a_link_ends_with_its_senders_right_to_invite(project, owner, lost):
+    manager = join(project, Role.MANAGER)
+    link = link_of(project, manager)
+    assert client_of(make_user()).get(link).status_code == 200
+    if lost == "membership":
+        membership.remove_member(project=project, user_id=manager.pk, by=owner)
+    else:
+        membership.change_role(project=project, user_id=manager.pk, role=Role.ANNOTATOR, by=owner)
+    assert client_of(manager).get(link).status_code == 404
+    assert client_of(make_user()).post(link).status_code == 404

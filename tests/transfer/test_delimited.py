@@ -57,6 +57,17 @@ def test_columns_are_guessed_by_their_names(make: Make) -> None:
     assert layout.rows == [["1", "Hello", "a", "test", "x"]]
 
 
+def test_without_a_telling_name_the_longest_column_is_the_text(make: Make) -> None:
+    layout = delimited.inspect(make("doc,headline,topic\n1,A longer text,x\n2,Another long text,y\n"), None)
+    assert (layout.options.text, layout.options.label) == ("headline", "topic")
+
+
+def test_rows_that_do_not_fit_the_header_are_remarked_on_and_shown_in_its_width(make: Make) -> None:
+    layout = delimited.inspect(make("id,text\n1,a\n2\n3,b,c\n"), None)
+    assert layout.rows == [["1", "a"], ["2", ""], ["3", "b"]]
+    assert "2 of these 3 rows" in layout.notes[0]
+
+
 def test_a_row_carries_everything_that_was_mapped(make: Make) -> None:
     source = make("id,text,label,split,author,extra\n7, Hello ,a|b,test,ann,9\n")
     [row] = read(source, label_separator="|", keep_rest=True)

@@ -127,6 +127,23 @@ def test_folders_are_classes_only_when_asked(tmp_path: Path) -> None:
     assert row.labels == ()
 
 
+def test_folders_above_the_class_folders_name_splits(tmp_path: Path) -> None:
+    names = ("train/cat/1.png", "Test/cat/2.png", "photos/dog/3.png", "test/4.png")
+    source = zip_of(tmp_path, {name: image_bytes() for name in names})
+    layout = archive.inspect(source, None)
+    assert any("train (1), Test (1)" in note for note in layout.notes)
+    rows = [row for row in archive.read(source, layout.options) if isinstance(row, Row)]
+    assert [(row.split, row.labels) for row in rows] == [
+        ("train", ("cat",)),
+        ("Test", ("cat",)),
+        ("", ("dog",)),
+        ("", ("test",)),
+    ]
+    assert all(
+        not row.split for row in archive.read(source, Options(folder_labels=False)) if isinstance(row, Row)
+    )
+
+
 def test_names_are_in_normal_form(tmp_path: Path) -> None:
     [row] = archive.read(zip_of(tmp_path, {"u\u0308ber.png": b"x"}), Options())
     assert isinstance(row, Row)

@@ -34,6 +34,7 @@ def freeze(work: Work) -> None:
         "schema_version": schema.version,
         "class_keys": list(agreed.class_keys),
         "undecided": agreed.undecided,
+        "overlap": project.overlap,
         **settings_json(chosen),
         "encoder_digest": _encoder_digest(chosen, use_model),
         **({"use_model": use_model} if use_model else {}),

@@ -8,7 +8,7 @@ from django.utils import timezone
 from annotator.common.events import send_event
 from annotator.labeling import queue
 from annotator.learning.models import ModelVersion, Round
-from annotator.learning.window import Window
+from annotator.learning.window import Window, lock_publishing
 from annotator.learning.work import Work
 
 
@@ -19,6 +19,7 @@ def publish(work: Work) -> None:
     window = Window(round_, work.folder, item_ids=work.pool.item_id)
     candidates = list(window.candidates())
     with transaction.atomic():
+        lock_publishing(round_.project_id)
         published = queue.publish(project_id=round_.project_id, candidates=candidates)
         use_model(round_.project_id, round_.model)
         round_.ranked, round_.explored = window.ranked, window.explored

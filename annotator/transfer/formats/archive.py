@@ -30,6 +30,7 @@ MAX_NAME = 500
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 2**20
 SHOWN_FOLDERS = 50
+SPLIT_FOLDERS = frozenset({"train", "test", "val", "valid", "validation"})
 JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^./][^/]*(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 DRIVE = re.compile(r"^[A-Za-z]:")
 
@@ -48,7 +49,15 @@ def inspect(source: Source, given: Options | None) -> Layout:
     rows = [[name, PurePosixPath(name).parent.name] for name in pictures[:PREVIEW_ROWS]]
     notes = []
     if len(pictures) < len(entries):
-        notes.append(f"{len(entries) - len(pictures):,} files are no images and will be reported as errors.")
+        others = len(entries) - len(pictures)
+        are = "file is no image" if others == 1 else "files are no images"
+        notes.append(f"{others:,} {are} and will be reported as errors.")
+    splits = Counter(split for name in pictures if (split := split_of(name)))
+    if splits and len(folders) > 1:
+        counted = ", ".join(f"{name} ({count:,})" for name, count in splits.most_common())
+        notes.append(
+            f"Folders name splits: {counted}. Images of other splits than train are held out for tests."
+        )
     return Layout(
         options=given or Options(folder_labels=len(folders) > 1),
         columns=["file", "folder"],
@@ -108,7 +117,14 @@ def _row(archive: zipfile.ZipFile, number: int, info: zipfile.ZipInfo, options: 
         return RowError(line=number, reason="The file is larger than the archive says.", excerpt=shown)
     folder = PurePosixPath(name).parent.name
     labels = (folder,) if options.folder_labels and folder else ()
-    return Row(line=number, external_id=name, payload=data, labels=labels)
+    split = split_of(name) if options.folder_labels else ""
+    return Row(line=number, external_id=name, payload=data, labels=labels, split=split)
+
+
+def split_of(name: str) -> str:
+    """The split that a folder above the class folder names, as in 'test/cat/1.png'; '' where none does."""
+    above = PurePosixPath(name).parent.parts[:-1]
+    return next((part for part in above if part.casefold() in SPLIT_FOLDERS), "")
 
 
 def _opened(source: Source) -> zipfile.ZipFile:

@@ -22,7 +22,7 @@ GUESSES = {
         "question",
     ),
     "external_id": ("external_id", "id", "uid", "uuid", "guid", "key", "doc_id", "text_id"),
-    "label": ("label", "labels", "class", "category", "target", "intent", "classes"),
+    "label": ("label", "labels", "class", "category", "topic", "target", "intent", "classes"),
     "split": ("split", "set", "partition", "subset", "fold"),
     "group": ("group", "group_id", "source", "author"),
 }

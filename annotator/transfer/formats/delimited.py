@@ -44,12 +44,19 @@ def inspect(source: Source, given: Options | None) -> Layout:
     notes = []
     if encoding != "utf-8" and not given:
         notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
-    nothing = guess_columns([])
-    guessed = guess_columns(columns) if header else nothing | {"text": columns[_longest(rows)]}
+    ragged = sum(len(row) != len(columns) for row in shown)
+    if ragged:
+        notes.append(
+            f"{ragged} of these {len(shown)} rows have another number of fields than the first line. "
+            "Is this the right delimiter?"
+        )
+    guessed = guess_columns(columns if header else [])
+    guessed["text"] = guessed["text"] or columns[_longest(shown or rows, len(columns))]
     options = given or Options(encoding=encoding, delimiter=delimiter, header=header, **guessed)
     if options.text not in columns:
         # Read in another way, the table has other columns.
         options = replace(options, **guessed)
+    shown = [(row + [""] * len(columns))[: len(columns)] for row in shown]
     return Layout(options=options, columns=columns, rows=shown, notes=notes)
 
 
@@ -152,9 +159,8 @@ def _columns(record: list[str], *, header: bool) -> list[str]:
     return names
 
 
-def _longest(rows: list[list[str]]) -> int:
+def _longest(rows: list[list[str]], width: int) -> int:
     """Index of the column with most letters: the texts, most likely."""
-    width = len(rows[0])
     return max(range(width), key=lambda n: sum(len(row[n]) for row in rows if n < len(row)))
 
 

@@ -1,35 +1,38 @@
 // The annotate screen: one item in hand, the next ones ready behind it, every answer in the outbox before it counts.
 import { el } from "../dom.js";
 import { createKeyboard } from "../keyboard.js";
-import { post, request } from "../store/api.js";
+import { request } from "../store/api.js";
+import { newId } from "../store/ids.js";
 import { openOutbox, showOutboxStatus } from "../store/outbox-page.js";
 import { Prefetcher, preloadImage, releaseOnLeave } from "../store/prefetch.js";
 import { mount as mountChoices } from "../tools/classification.js";
 import { showCheatSheet } from "../ui/cheat-sheet.js";
 import { toast } from "../ui/toasts.js";
-import { History, holderId, Pace } from "../workspace/session.js";
+import { Claims } from "../workspace/claims.js";
+import { History, Pace, Tab } from "../workspace/session.js";
 import { factsOf } from "../workspace/why.js";
 
 const root = document.getElementById("annotate");
 const config = JSON.parse(root.dataset.config);
 const at = (id) => document.getElementById(id);
 const api = (path) => `${config.api}${path}`;
-const holder = holderId(sessionStorage);
+const tab = new Tab(sessionStorage, document.body.dataset.projectId);
 const auto = at("auto");
 const classNames = new Map(config.schema.classes.map(({ key, name }) => [key, name]));
-const MOST_HELD = 8;
+const AHEAD = 2;
 const canvasModule = import(`../canvas/${config.canvas}.js`);
 
 const keyboard = createKeyboard();
 const history = new History();
 const pace = new Pace();
 let outbox;
+let claims;
 let prefetch;
 let panel = null;
 let canvas = null;
 let shownAt = 0;
-let waiting = null;
-const answered = new Set(); // claims whose answer is on its way; the server may still hold them for us
+let stalled = false; // the server could not be asked for more
+const sent = new Map(); // id of an answer or skip that is not acknowledged -> what undo shows again
 
 start();
 
@@ -37,22 +40,31 @@ async function start() {
   const body = document.body.dataset;
   outbox = await openOutbox({ userId: body.userId, projectId: body.projectId });
   showOutboxStatus(outbox, { onReview: review });
-  outbox.addEventListener("status", ({ detail }) => showSaved(detail));
-  outbox.addEventListener("acknowledged", ({ detail }) => showSaved(outbox.status, detail.answer));
+  outbox.addEventListener("status", ({ detail }) => {
+    showSaved(detail);
+    if (detail.state === "idle" && (stalled || claims.unsure)) goOn();
+  });
+  outbox.addEventListener("acknowledged", ({ detail }) => {
+    sent.delete(detail.entry.id);
+    showSaved(outbox.status, detail.answer);
+  });
+  claims = new Claims({ api, tab, outbox, ahead: AHEAD });
   prefetch = new Prefetcher({
-    fetchNext,
+    fetchNext: (held) => claims.fetchNext(held),
     preload: (lease) => (lease.item.url ? preloadImage(lease.item.url) : Promise.resolve()),
-    heartbeat,
-    release: (tokens) => request(api("leases/release/"), { method: "POST", json: { tokens }, keepalive: true }).catch(() => {}),
-    ahead: 2,
+    heartbeat: (tokens) => claims.heartbeat(tokens),
+    release: (tokens) => claims.release(tokens),
+    ahead: AHEAD,
     beatEvery: Math.min(60, config.leaseSeconds / 3) * 1000,
   });
   prefetch.addEventListener("error", ({ detail }) => toast(detail.error.message, { level: "error", hint: detail.error.hint }));
   prefetch.addEventListener("lost", () => toast("Items you had opened long ago went back to the queue.", { level: "warning" }));
   releaseOnLeave(prefetch);
   wireControls();
-  history.load(await request(api("annotations/recent/")).catch(() => []));
+  const recent = request(api("annotations/recent/")).catch(() => []);
   await advance();
+  history.load(await recent);
+  enable();
 }
 
 function wireControls() {
@@ -70,27 +82,28 @@ function wireControls() {
     { submit, accept, skip, undo, help: () => showCheatSheet(keyboard) },
     { titles },
   );
-  document.body.addEventListener("live:ranking", () => waiting && advance());
-  document.body.addEventListener("live:poll", () => waiting && advance());
+  for (const event of ["live:ranking", "live:poll"]) document.body.addEventListener(event, goOn);
 }
 
-async function fetchNext({ exclude }) {
-  const answer = await post(api("next/"), { holder, count: Math.min(exclude.length + outbox.status.unsent + 1, MOST_HELD) });
-  waiting = answer.nothing;
-  return answer.leases.find(({ token }) => !exclude.includes(token) && !answered.has(token)) ?? null;
+/** Look for an item where none is shown. */
+function goOn() {
+  if (prefetch && !prefetch.current) advance();
 }
 
-async function heartbeat(tokens) {
-  const alive = (await post(api("leases/renew/"), { tokens })).tokens;
-  return { lost: tokens.filter((token) => !alive.includes(token)) };
+let advancing = null;
+/** Show the next item, or why there is none. Whoever asks while that is under way waits for the same one. */
+function advance() {
+  advancing ??= goToNext().finally(() => (advancing = null));
+  return advancing;
 }
 
-/** Show the next item, or why there is none. */
-async function advance() {
+async function goToNext() {
   let lease;
+  stalled = false;
   try {
     lease = await prefetch.next();
   } catch (error) {
+    stalled = true;
     return showMessage(error.message, error.hint, { text: "Try again", run: advance });
   }
   if (lease) await show(lease);
@@ -98,7 +111,8 @@ async function advance() {
 }
 
 async function show(lease, regions = lease.draft) {
-  waiting = null;
+  stalled = false;
+  tab.remember(lease.item.id);
   canvas?.destroy();
   panel?.destroy();
   const { mount } = await canvasModule;
@@ -145,12 +159,13 @@ function submit() {
   const lease = prefetch.current;
   if (!lease || at("submit").disabled && !panel.chosen.length && !config.schema.multiple) return false;
   clearTimeout(draftTimer);
-  const id = crypto.randomUUID();
+  const id = newId();
   const seconds = (performance.now() - shownAt) / 1000;
   const body = { item: lease.item.id, schema_version: config.schema.version, regions: panel.regions, seconds };
   outbox.add({ id, url: api("annotations/"), body, label: lease.item.external_id });
   history.add({ kind: "annotation", id, item_id: lease.item.id });
-  answered.add(lease.token);
+  sent.set(id, { lease, regions: panel.regions });
+  claims.answered(lease);
   pace.add(seconds);
   at("session").textContent = pace.words();
   return void advance();
@@ -159,10 +174,11 @@ function submit() {
 function skip() {
   const lease = prefetch.current;
   if (!lease) return false;
-  const id = crypto.randomUUID();
+  const id = newId();
   outbox.add({ id, url: api("skips/"), body: { item: lease.item.id }, label: lease.item.external_id });
   history.add({ kind: "skip", id, item_id: lease.item.id });
-  answered.add(lease.token);
+  sent.set(id, { lease, regions: panel.regions });
+  claims.answered(lease);
   return void advance();
 }
 
@@ -171,29 +187,20 @@ async function undo() {
   const last = history.pop();
   if (!last) return false;
   at("undo").disabled = true;
+  await advancing;
   try {
-    const mine = await outbox.withdraw(last.id);
-    if (!mine) {
-      await outbox.flush();
-      if (last.kind === "skip") await post(api(`skips/${last.id}/withdraw/`), { holder });
-      else await post(api("annotations/withdraw/"), { id: crypto.randomUUID(), item: last.item_id, holder });
-    }
-    const lease = await heldLease(last.item_id);
-    answered.delete(lease.token);
+    const known = sent.get(last.id);
+    const { lease, regions } = known && (await outbox.withdraw(last.id)) ? known : await claims.takeBack(last);
+    sent.delete(last.id);
+    claims.undone(lease);
     prefetch.putBack(lease);
-    await show(lease);
+    await show(lease, regions);
   } catch (error) {
     history.add(last);
     toast(error.message, { level: "error", hint: error.hint ?? "" });
     enable();
   }
   return undefined;
-}
-
-/** The claim on an item that just came back into this tab's hands. */
-async function heldLease(itemId) {
-  const { leases } = await post(api("next/"), { holder, count: 1 });
-  return leases.find((lease) => lease.item.id === itemId);
 }
 
 function review(entry) {
@@ -215,7 +222,7 @@ function showSaved({ state, unsent }, answer = null) {
 }
 
 function showNothing() {
-  const nothing = waiting ?? { message: "There is nothing to label now.", hint: "", later: true };
+  const nothing = claims.nothing ?? { message: "There is nothing to label now.", hint: "", later: true };
   showMessage(nothing.message, nothing.hint, nothing.later ? { text: "Look again", run: advance } : null);
 }
 

@@ -1,6 +1,7 @@
 // Answers on their way to the server. Each is written to a journal before it is sent and leaves it only when the
 // server has acknowledged or its author has discarded it: reload, sign-out and lost connections lose nothing.
 import { ApiError, request } from "./api.js";
+import { newId } from "./ids.js";
 
 const FIRST = 1000;
 const LONGEST = 60000;
@@ -57,7 +58,7 @@ export class Outbox extends EventTarget {
   }
 
   /** Put work in; resolves once it is in the journal. `id` makes sending it twice harmless; the body carries it too. */
-  async add({ id = crypto.randomUUID(), url, method = "POST", body, label = "" }) {
+  async add({ id = newId(), url, method = "POST", body, label = "" }) {
     const present = this.#entries.find((entry) => entry.id === id);
     if (present) return present;
     this.#order = Math.max(this.#order + 1, this.#now());

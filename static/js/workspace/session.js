@@ -1,11 +1,33 @@
 // What one tab remembers: who it is to the server, what can be undone, how fast it goes.
+import { newId } from "../store/ids.js";
 
-/** This tab's id: kept over reloads, so that a reload gets the same items; a duplicated tab is told apart by its time origin. */
-export function holderId(storage, { id = crypto.randomUUID(), navigation = performance.getEntriesByType?.("navigation")[0]?.type } = {}) {
-  const kept = storage.getItem("annotator-holder");
-  if (kept && navigation === "reload") return kept;
-  storage.setItem("annotator-holder", id);
-  return id;
+/**
+ * Who this tab is to the server and which item it showed last: kept over reloads, so that a reload goes on with it.
+ * A duplicated tab copies the storage but is no reload: it is somebody new.
+ */
+export class Tab {
+  #storage;
+  #place;
+
+  constructor(storage, project, { id = newId(), navigation = performance.getEntriesByType?.("navigation")[0]?.type } = {}) {
+    this.#storage = storage;
+    this.#place = `annotator-item-${project}`;
+    const kept = navigation === "reload" ? storage.getItem("annotator-holder") : null;
+    this.holder = kept ?? id;
+    this.remembered = kept ? Number(storage.getItem(this.#place)) || null : null;
+    storage.setItem("annotator-holder", this.holder);
+  }
+
+  remember(itemId) {
+    this.#storage.setItem(this.#place, String(itemId));
+  }
+
+  /** Of the claims that are free to show, the one on the remembered item (asked for once), else the first. */
+  choose(leases) {
+    const found = leases.find(({ item }) => item.id === this.remembered) ?? leases[0] ?? null;
+    this.remembered = null;
+    return found;
+  }
 }
 
 /** The latest answers and skips, newest last; what undo walks through. */
