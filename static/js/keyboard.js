@@ -117,22 +117,29 @@ export function isTyping(target) {
 }
 
 const USES_ENTER = new Set(["BUTTON", "A", "SUMMARY"]);
+const isMove = ({ key = "" }) => key === "Tab" || key.startsWith("Arrow");
+const isBox = (target) => target?.tagName === "INPUT" && (target.type === "checkbox" || target.type === "radio");
 
 /**
  * A keyboard: scopes on a stack, the newest first; an `exclusive` scope hides those below it.
  * `push(name, keymap, handlers, options)` returns a function that takes the scope off again.
  * A handler may return false to say that it did not want the key after all.
+ * Over an open dialog only the actions in `inDialogs` work.
  */
 export function createKeyboard({ target = globalThis.document, apple = isApple(), keymap: changes = {} } = {}) {
   const scopes = [];
   const keymap = { ...DEFAULT_KEYMAP, ...changes };
+  let walking = false; // whether the person moves about by keys; else the focus is only where they clicked last
 
   function find(event) {
     const typing = isTyping(event.target);
-    const activates = USES_ENTER.has(event.target?.tagName) && (event.code === "Enter" || event.code === "Space");
+    const overDialog = Boolean(event.target?.closest?.("dialog[open]"));
+    const activates =
+      (USES_ENTER.has(event.target?.tagName) && (event.code === "Enter" || event.code === "Space")) || (walking && event.code === "Space" && isBox(event.target));
     for (const scope of scopes.toReversed()) {
       for (const { action, chord } of scope.chords) {
         if (typing && !scope.whileTyping.has(action)) continue;
+        if (overDialog && !scope.inDialogs.has(action)) continue;
         if (activates && !chord.mods.size) continue;
         if (scope.handlers[action] && matches(event, chord)) return { scope, action };
       }
@@ -141,7 +148,12 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
     return null;
   }
 
+  function onPointer() {
+    walking = false;
+  }
+
   function onKeydown(event) {
+    if (isMove(event)) walking = true;
     if (event.defaultPrevented || event.isComposing) return;
     const hit = find(event);
     if (!hit) return;
@@ -152,14 +164,18 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
   }
 
   target.addEventListener("keydown", onKeydown);
+  target.addEventListener("pointerdown", onPointer);
 
   return {
     keymap,
+    get walking() {
+      return walking;
+    },
     /** The part of the keymap that a scope handles. */
     pick: (...actions) => Object.fromEntries(actions.map((action) => [action, keymap[action]])),
-    push(name, keymap, handlers, { exclusive = false, repeats = [], whileTyping = [], titles = {} } = {}) {
+    push(name, keymap, handlers, { exclusive = false, repeats = [], whileTyping = [], inDialogs = [], titles = {} } = {}) {
       const chords = Object.entries(keymap).flatMap(([action, list]) => list.map((chord) => ({ action, chord: parseChord(chord, apple) })));
-      const scope = { name, keymap, chords, handlers, exclusive, titles, repeats: new Set(repeats), whileTyping: new Set(whileTyping) };
+      const scope = { name, keymap, chords, handlers, exclusive, titles, repeats: new Set(repeats), whileTyping: new Set(whileTyping), inDialogs: new Set(inDialogs) };
       scopes.push(scope);
       return () => {
         const at = scopes.indexOf(scope);
@@ -176,6 +192,9 @@ export function createKeyboard({ target = globalThis.document, apple = isApple()
     },
     /** Chords that two actions of the active scopes claim. */
     conflicts: () => conflicts(scopes.map(({ keymap }) => keymap), apple),
-    destroy: () => target.removeEventListener("keydown", onKeydown),
+    destroy() {
+      target.removeEventListener("keydown", onKeydown);
+      target.removeEventListener("pointerdown", onPointer);
+    },
   };
 }

@@ -126,9 +126,9 @@ class Person:
         self.sockets[-1].send(json.dumps(event))
 
     def picture(self, name: str) -> bytes:
-        """A screenshot, kept in the folder ANNOTATOR_SCREENSHOTS if that is set."""
+        """A screenshot, kept in the folder SCREENSHOTS if that is set."""
         data = self.page.screenshot()
-        if folder := os.environ.get("ANNOTATOR_SCREENSHOTS"):
+        if folder := os.environ.get("SCREENSHOTS"):
             (Path(folder) / f"{name}.png").write_bytes(data)
         return data
 
@@ -154,12 +154,12 @@ def text_project(count: int = 8, *, suggestion: dict[str, Any] | None = None, **
     return project
 
 
-def image_project(**fields: Any) -> Project:
+def image_project(*, suggestion: dict[str, Any] | None = None, **fields: Any) -> Project:
     """A project with a small picture for each of COLOURS, served in this order."""
     project = make_project(modality="image", **fields)
     items = [
         add_image(project, image_bytes((24, 16), colour=colour), external_id=f"{n}.png")
         for n, colour in enumerate(COLOURS)
     ]
-    serve(project, items)
+    serve(project, items, suggestion=suggestion)
     return project

@@ -14,8 +14,11 @@ from annotator.jobs.services import run_job
 from annotator.labeling.models import Annotation
 from annotator.learning.models import ModelVersion
 from annotator.projects.models import Project, Role
+from annotator.transfer import tasks
 from tests.e2e.person import text_project
 from tests.factories import choice, join, make_project
+
+assert tasks  # registers the handlers of jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

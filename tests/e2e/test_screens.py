@@ -6,6 +6,7 @@ import io
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -55,7 +56,7 @@ FOCUS = """() => {
 
 def colours_of(picture: bytes) -> int:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    return len(set(image.resize((160, 100), Image.Resampling.NEAREST).getdata()))
+    return len(np.unique(np.asarray(image)[::4, ::4].reshape(-1, 3), axis=0))
 
 
 def luminance(picture: bytes) -> float:
@@ -175,6 +176,19 @@ def test_with_the_keyboard_alone_one_labels_without_any_class_key(people):
     anna.press("Enter")
     expect(anna.text).to_have_text(number(1))
     anna.until(lambda: anna.answers() == [("text-0", ["dog"])])
+    # The focus is among the classes again, not at the top of the page.
+    expect(anna.choice("Cat")).to_be_focused()
+
+
+def test_space_takes_the_suggestion_also_after_a_click_on_a_class(people):
+    project = text_project(suggestion={"model": 2, "classes": {"dog": 0.9}})
+    anna = people(join(project))
+    anna.label(project)
+    anna.choice("Cat").click()
+    expect(anna.text).to_have_text(number(1))
+    anna.press("Space")
+    expect(anna.text).to_have_text(number(2))
+    anna.until(lambda: anna.answers() == [("text-0", ["cat"]), ("text-1", ["dog"])])
 
 
 def test_arrows_walk_through_the_classes_without_submitting(people):
@@ -218,7 +232,7 @@ def test_keys_pressed_over_the_sheet_answer_nothing(people):
     anna.label(project)
     anna.press("?")
     expect(anna.page.get_by_role("dialog", name="Keyboard")).to_be_visible()
-    anna.press("1", "Space", ".")
+    anna.press("1", ".", "Backspace")
     anna.press("Escape")
     expect(anna.text).to_have_text(number(0))
     assert anna.answers() == []

@@ -6,13 +6,15 @@ const press = (code, key, extra = {}) => ({ code, key, ctrlKey: false, altKey: f
 const hits = (chord, event, apple = false) => matches(event, parseChord(chord, apple));
 
 class Target {
-  addEventListener(type, listener) { this.listener = listener; }
-  removeEventListener() { this.listener = null; }
+  listeners = new Map();
+  addEventListener(type, listener) { this.listeners.set(type, listener); }
+  removeEventListener(type) { this.listeners.delete(type); }
   press(...args) {
     const event = press(...args);
-    this.listener?.(event);
+    this.listeners.get("keydown")?.(event);
     return event;
   }
+  point() { this.listeners.get("pointerdown")?.({}); }
 }
 
 function keyboardWith(keymap, options) {
@@ -126,6 +128,37 @@ describe("keyboard", () => {
     assert.deepEqual(done, []);
     target.press("Enter", "Enter", { target: { tagName: "INPUT", type: "radio" } });
     assert.deepEqual(done, ["submit"]);
+  });
+
+  test("Space on a box belongs to the box for who came by Tab, and to the page for who clicked there", () => {
+    const { target, done } = keyboardWith({ accept: ["Space"] });
+    const box = { target: { tagName: "INPUT", type: "checkbox" } };
+    target.press("Tab", "Tab");
+    assert.equal(target.press("Space", " ", box).defaultPrevented, false);
+    target.press("Space", " ", { target: { tagName: "INPUT", type: "radio" } });
+    assert.deepEqual(done, []);
+    target.point();
+    assert.equal(target.press("Space", " ", box).defaultPrevented, true);
+    assert.deepEqual(done, ["accept"]);
+  });
+
+  test("it knows whether the person moves about by keys", () => {
+    const { target, keyboard } = keyboardWith({ submit: ["Enter"] });
+    assert.equal(keyboard.walking, false);
+    target.press("Enter", "Enter");
+    assert.equal(keyboard.walking, false);
+    target.press("ArrowDown", "ArrowDown");
+    assert.equal(keyboard.walking, true);
+    target.point();
+    assert.equal(keyboard.walking, false);
+  });
+
+  test("over an open dialog keys do nothing, except those that ask for it", () => {
+    const { target, done } = keyboardWith({ submit: ["Enter"], help: ["key:?"] }, { inDialogs: ["help"] });
+    const inside = { target: { tagName: "DIALOG", closest: (selector) => selector === "dialog[open]" } };
+    assert.equal(target.press("Enter", "Enter", inside).defaultPrevented, false);
+    target.press("Slash", "?", inside);
+    assert.deepEqual(done, ["help"]);
   });
 
   test("a held key submits once but zooms on", () => {

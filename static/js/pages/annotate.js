@@ -80,7 +80,7 @@ function wireControls() {
     "Item",
     keyboard.pick("submit", "accept", "skip", "undo", "help"),
     { submit, accept, skip, undo, help: () => showCheatSheet(keyboard) },
-    { titles },
+    { titles, inDialogs: ["help"] },
   );
   for (const event of ["live:ranking", "live:poll"]) document.body.addEventListener(event, goOn);
 }
@@ -113,6 +113,7 @@ async function goToNext() {
 async function show(lease, regions = lease.draft) {
   stalled = false;
   tab.remember(lease.item.id);
+  const follow = keyboard.walking && at("choices").contains(document.activeElement);
   canvas?.destroy();
   panel?.destroy();
   const { mount } = await canvasModule;
@@ -129,6 +130,7 @@ async function show(lease, regions = lease.draft) {
   at("stage").setAttribute("aria-busy", "false");
   showWhy(lease.why);
   enable();
+  if (follow) panel.focus();
   shownAt = performance.now();
 }
 

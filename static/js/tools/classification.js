@@ -5,8 +5,8 @@ import { fromRegions, search, suggestions, toggle, toRegions, withHotkeys } from
 const MANY = 12;
 let panels = 0;
 
-function row(entry, { name, multiple, readonly, probability, onChoose }) {
-  const input = el("input", { type: multiple ? "checkbox" : "radio", name, value: entry.key, disabled: readonly, on: { change: () => onChoose(entry.key) } });
+function row(entry, { name, multiple, readonly, probability, onChange }) {
+  const input = el("input", { type: multiple ? "checkbox" : "radio", name, value: entry.key, disabled: readonly, on: { change: () => onChange(entry.key) } });
   const percent = probability === undefined ? null : el("span", { class: "choice__percent", text: `${Math.round(probability * 100)} %`, title: "Suggested by the model" });
   percent?.prepend(el("span", { class: "visually-hidden", text: "suggested, " }));
   const node = el(
@@ -36,7 +36,7 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
   const name = `classes-${++panels}`;
   let chosen = fromRegions(item.regions, classes);
 
-  const rows = new Map(classes.map((entry) => [entry.key, row(entry, { name, multiple, readonly, probability: suggested.get(entry.key), onChoose: choose })]));
+  const rows = new Map(classes.map((entry) => [entry.key, row(entry, { name, multiple, readonly, probability: suggested.get(entry.key), onChange: change })]));
   const list = el("div", { class: "choices__list" }, ...classes.filter(({ outlier }) => !outlier).map(({ key }) => rows.get(key).node));
   const none = el("p", { class: "choices__none", role: "status", hidden: true, text: "No class matches." });
   const apart = outliers.length ? el("div", { class: "choices__list choices__outlier" }, ...outliers.map((key) => rows.get(key).node)) : null;
@@ -50,12 +50,21 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
     for (const [key, { input }] of rows) input.checked = chosen.includes(key);
   }
 
-  function choose(key) {
+  function choose(key, { picked = true } = {}) {
     if (readonly) return;
     chosen = toggle(chosen, key, { multiple, outliers });
     show();
     onChange(toRegions(chosen), [...chosen]);
-    if (!multiple) onPick(key);
+    if (picked && !multiple) onPick(key);
+  }
+
+  // Arrows walk from class to class: that chooses, as with all radios, but is no pick yet.
+  let arrows = false;
+  panel.addEventListener("keydown", ({ key }) => (arrows = key.startsWith("Arrow")));
+  panel.addEventListener("pointerdown", () => (arrows = false));
+
+  function change(key) {
+    choose(key, { picked: !arrows });
   }
 
   function press(key) {
