@@ -73,7 +73,7 @@ browser: setup
 	fi
 
 test: setup browser
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 	$(BIN)/node --test 'tests/js/**/*.test.js'
 
 lint: setup
@@ -82,7 +82,7 @@ lint: setup
 	step $(BIN)/ruff format --quiet --check .
 	step $(BIN)/mypy --no-error-summary
 	step $(BIN)/lint-imports --no-logo
-	step $(BIN)/djlint --quiet --check --lint templates
+	step $(BIN)/djlint --quiet --lint templates
 	export $(PRODUCTION)
 	step $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	step $(BIN)/python manage.py check --deploy --fail-level WARNING

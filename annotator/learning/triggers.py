@@ -73,7 +73,12 @@ def start_round_if_due(project_id: int, trigger: str = "labels") -> Round | None
 def begin_round(
     project_id: int, *, trigger: str, by: User | None = None, settings: dict[str, Any] | None = None
 ) -> Round | None:
-    """A round and its job, or None where one runs already."""
+    """A round and its job, or None where one runs already.
+
+    It counts for the settings as they are now, so that a round which fails before it looks at them is not begun again
+    and again.
+    """
+    chosen = LearningSettings.objects.filter(project_id=project_id)
     try:
         with transaction.atomic():
             # Two at once collide on the number or on the constraint of one active round: one of them goes on.
@@ -82,6 +87,7 @@ def begin_round(
                 number=next_number(project_id),
                 trigger=trigger,
                 seed=new_seed(),
+                revision=chosen.values_list("revision", flat=True).first() or 0,
                 settings=settings or {},
             )
             round_.job = start_job(

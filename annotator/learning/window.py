@@ -119,7 +119,8 @@ class Window:
                 "exploration": explore,
                 "reason": reason_of(kind, self.round, told.get(str(row)), suggestion, worth, names),
             }
-            yield Candidate(item_id, served, suggestion)
+            # An answer that measures the model must not be led by it.
+            yield Candidate(item_id, served, None if explore else suggestion)
 
     def _suggestions(self, proba: npt.NDArray[Any] | None, keys: list[str]) -> list[dict[str, Any] | None]:
         """What the model would answer: its best classes with their probabilities, None where it cannot say."""

@@ -21,7 +21,7 @@ from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
 from annotator.projects.access import ANNOTATORS, require_role
-from annotator.workspace.why import why
+from annotator.workspace.why import blind, why
 
 MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on their way
 
@@ -214,22 +214,25 @@ def recent(request: Request, project_id: int) -> Response:
 
 
 def _lease_json(project_id: int, lease: queue.Claimed) -> dict[str, Any]:
+    # Other columns of the import stay with those who manage it: they may hold the answer.
     item: dict[str, Any] = {
         "id": lease.item_id,
         "row": lease.row,
         "external_id": lease.external_id,
-        "meta": lease.meta,
+        "meta": {"image": lease.meta["image"]} if "image" in lease.meta else {},
     }
     if lease.asset_id:
         item["url"] = reverse("items:asset", args=[project_id, lease.asset_id])
     else:
         item["text"] = lease.text
+    # Without a suggestion the reason must not tell what the model thinks either.
+    served = lease.served if lease.suggestion else blind(lease.served)
     return {
         "token": lease.token,
         "expires_at": lease.expires_at,
         "item": item,
-        "why": why(lease.served),
-        "served": lease.served,
+        "why": why(served),
+        "served": served,
         "suggestion": lease.suggestion,
         "draft": lease.draft,
     }

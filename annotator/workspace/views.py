@@ -79,7 +79,7 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     wanted = (part,) if part in PARTS else PARTS
     if "figures" in wanted:
         context |= {"progress": selectors.progress(project), **_measured(project)}
-    if "jobs" in wanted:
+    if can.inspect and "jobs" in wanted:
         recent = Job.objects.filter(project=project).order_by("-pk")[:RECENT_JOBS]
         context |= {"jobs": [(job, job_title(job)) for job in recent], "worker": worker_state()}
     if can.inspect and "people" in wanted:

@@ -20,6 +20,14 @@ def why(served: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def blind(served: dict[str, Any]) -> dict[str, Any]:
+    """`served` without the model's view of the item: which classes it wavers between, and how much."""
+    reason = served.get("reason") or {}
+    if not reason.keys() & {"classes", "labels", "probabilities"}:
+        return served
+    return served | {"reason": {"kind": reason.get("kind"), "text": "Ranked high by the strategy in use."}}
+
+
 def _headline(reason: dict[str, Any]) -> str:
     # What came back into a person's hands, or was asked for by name, was not ranked.
     return reason.get("text") or "Given to you outside the ranking."

@@ -70,6 +70,17 @@ def test_a_failed_round_is_not_tried_again_at_once() -> None:
     assert triggers.due(project.pk) == ""
 
 
+def test_a_round_that_fails_before_it_looks_at_anything_is_not_begun_again_and_again() -> None:
+    project = make_world(10)
+    triggers.mark_changed(project.pk)
+    round_ = triggers.begin_round(project.pk, trigger="changed")
+    assert round_ is not None
+    Round.objects.filter(pk=round_.pk).update(state=Round.State.FAILED)
+    assert triggers.due(project.pk) == ""
+    triggers.mark_changed(project.pk)
+    assert triggers.due(project.pk) == "changed"
+
+
 def test_paused_archived_and_deleted_projects_rest() -> None:
     project = ranked_world()
     triggers.mark_changed(project.pk)

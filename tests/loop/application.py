@@ -20,7 +20,7 @@ import psutil
 from annotator import env
 from tests.supervisor.helpers import eventually, gone
 
-PATIENCE = 90.0  # seconds: far more than anything here takes on a quiet machine
+PATIENCE = 180.0  # seconds: far more than anything here takes on a quiet machine
 
 
 def free_port() -> int:

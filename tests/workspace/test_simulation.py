@@ -432,3 +432,11 @@ class TestCommand:
             self.run("--project", str(project.pk), "--gold", gold, "--url", "http://127.0.0.1:1")
         assert not User.objects.filter(username__startswith=PREFIX).exists()
         assert Project.objects.count() == 1
+
+    def test_items_that_are_still_being_encoded_are_waited_for(self, gold: str) -> None:
+        project = make_project(name="Rocks")
+        make_items(project, 2)
+        make_items(project, 1, split=Item.Split.TEST)
+        Job.objects.create(project=project, kind="encode", queue="gpu")
+        with pytest.raises(CommandError, match="still being encoded"):
+            self.run("--project", "Rocks", "--gold", gold)

@@ -10,7 +10,9 @@ from typing import Any
 
 from annotator.common.errors import Invalid
 from annotator.items.models import Item
+from annotator.jobs.models import Job
 from annotator.learning import catalogue
+from annotator.learning.triggers import ENCODE_JOB
 from annotator.projects.models import Project
 from annotator.workspace.simulation.client import check_server
 from annotator.workspace.simulation.copies import copy_project, delete_copy
@@ -72,6 +74,11 @@ def checked(plan: Plan) -> Gold:
     if len(set(plan.strategies)) != len(plan.strategies):
         raise SimulationError("A strategy is named twice.")
     gold = checked_gold(plan.project, plan.gold)
+    if Job.objects.filter(project=plan.project, kind=ENCODE_JOB).active().exists():
+        raise SimulationError(
+            "The project's items are still being encoded, and every copy would have to do it again.",
+            hint="Wait until that job is done.",
+        )
     check_server(plan.url)
     return gold
 

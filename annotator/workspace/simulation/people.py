@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from annotator.accounts.models import ApiToken, User
@@ -24,7 +24,9 @@ class Person:
 def make_people(count: int) -> list[Person]:
     """Fresh accounts `simulated-N`; N goes on where other runs have theirs."""
     people = []
-    with transaction.atomic():
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Of two simulations that begin together, one waits for the other's names.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [PREFIX])
         taken = set(User.objects.filter(username__startswith=PREFIX).values_list("username", flat=True))
         names = (f"{PREFIX}{n}" for n in range(1, count + len(taken) + 1))
         for name in [name for name in names if name not in taken][:count]:
