@@ -121,6 +121,10 @@ def tune_head(
     rows = check_features(np.asarray(features)[chosen])
     weight = None if sample_weight is None else np.asarray(sample_weight)[chosen]
     assigned = stratified_folds(labels, count, rng, multi=multi)
+    if not multi:
+        # The only label of a class teaches and is not judged: no head that missed it could know the class, and every
+        # strength would be blamed for that, the weak ones most.
+        assigned[encoded.sum(axis=0)[labels] < 2] = -1
     held_out, weights = _fold_weights(assigned, len(rows), weight)
     try:
         results = _path(
@@ -174,6 +178,8 @@ def _path(
 ) -> dict[float, tuple[float, float]]:
     """Return (loss, temperature) of each strength tried: all folds at once, strengths one from the other."""
     results: dict[float, tuple[float, float]] = {}
+    judged = np.sort(np.concatenate(held_out))
+    truth, weight = encoded[judged], None if sample_weight is None else sample_weight[judged]
     with torch_threads(HEAD_THREADS):
         problem = HeadProblem(rows, encoded, weights, multi=multi)
         points = None
@@ -181,8 +187,8 @@ def _path(
             points, _, _ = problem.solve(strength, points, tolerance=1e-5)
             scores = np.empty_like(encoded)
             _score_held_out(scores, rows, held_out, *problem.heads(points))
-            temperature = best_temperature(scores, encoded, multi=multi, sample_weight=sample_weight)
-            loss = log_loss(scores / temperature, encoded, multi=multi, sample_weight=sample_weight)
+            temperature = best_temperature(scores[judged], truth, multi=multi, sample_weight=weight)
+            loss = log_loss(scores[judged] / temperature, truth, multi=multi, sample_weight=weight)
             results[strength] = (loss, temperature)
             found = [loss for loss, _ in results.values()]
             if len(found) > _PATIENCE and min(found[-_PATIENCE:]) > _WORTHWHILE * min(found[:-_PATIENCE]):

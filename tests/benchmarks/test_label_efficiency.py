@@ -230,7 +230,7 @@ def test_the_command_prints_json_lines_and_goes_on_past_absent_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     label_efficiency.main(
-        ["--data", "trec,agnews", "--strategies", "random,kmeans", "--seeds", "1", "--labels", "40"]
+        ["--data", "trec,agnews", "--strategies", "random,kmeans", "--seeds=1", "--labels=40", "--batch=20"]
     )
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]

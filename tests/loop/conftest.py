@@ -15,6 +15,7 @@ from annotator import env
 from tests.loop.application import Application
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All in one process where several test at once: the application is started once."""
     here = Path(__file__).parent

@@ -184,3 +184,15 @@ def test_tuning_again_ignores_what_the_random_share_says(blobs: Blobs) -> None:
     assert retune(None, features, labels, KEYS, share=share) == retune(
         None, features, shuffled, KEYS, share=share
     )
+
+
+def test_the_only_label_of_a_class_is_not_held_against_weak_strengths() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(70, 64)).astype(np.float32)
+    # Six classes with two labels, 64 with one: as a first batch of typical items looks where classes are many.
+    targets = np.concatenate([np.repeat(np.arange(6), 2), np.arange(6, 70)])
+    features = centres[targets] + 0.7 * rng.normal(size=(len(targets), 64)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    found = tune_head(features, targets, [f"c{n}" for n in range(70)])
+    assert found.tuned
+    assert found.strength <= 0.1

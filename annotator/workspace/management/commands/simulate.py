@@ -53,7 +53,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
-        earlier = signal.signal(signal.SIGTERM, _interrupt)
+        # Both, and by name: what a shell starts in the background ignores Ctrl-C unless told otherwise.
+        earlier = {each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
         try:
             plan = _plan(options)
             run_experiment(plan, emit=self._emit, tell=self._tell, stop=stop)
@@ -64,7 +65,8 @@ class Command(BaseCommand):
             raise CommandError(" ".join(filter(None, [error.message, error.hint]))) from error
         finally:
             stop.set()
-            signal.signal(signal.SIGTERM, earlier)
+            for each, handler in earlier.items():
+                signal.signal(each, handler)
 
     def _emit(self, line: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(line))
