@@ -123,6 +123,8 @@ def test_undo_brings_the_item_back_with_the_earlier_choice(people, wait):
     if wait:
         expect(anna.saved).to_have_text("Saved, revision 1")
     anna.press("Backspace")
+    # The third panel: of the item, of the next one, of the item again.
+    expect(anna.choice("Cat")).to_have_attribute("name", "classes-3")
     expect(anna.text).to_have_text(number(0))
     expect(anna.choice("Cat")).to_be_checked()
     assert anna.answers() == []
