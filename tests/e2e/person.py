@@ -119,7 +119,9 @@ class Person:
         self.page.route("**/api/**", lambda route: route.abort())
 
     def reconnect(self) -> None:
+        """The way is free again and the browser says so, as it does when a cable is plugged in."""
         self.page.unroute("**/api/**")
+        self.page.evaluate("dispatchEvent(new Event('online'))")
 
     def hear(self, event: dict[str, Any]) -> None:
         """A live event arrives."""

@@ -22,6 +22,7 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(people):
     project = text_project()
     user = join(project)
     anna = people()
+    anna.expected.append("422")  # a wrong password; browsers note every answer that is an error
     page = anna.open("workspace:annotate", project.pk)
     page.get_by_label("User name").fill(user.username)
     page.get_by_label("Password").fill("wrong password")
