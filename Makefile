@@ -73,7 +73,7 @@ browser: setup
 	fi
 
 test: setup browser
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 	$(BIN)/node --test 'tests/js/**/*.test.js'
 
 lint: setup

@@ -8,10 +8,12 @@ import shutil
 import tempfile
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import django
 import pytest
 from django.conf import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from annotator import env
 from annotator.supervisor import children, postgres, redis
@@ -19,6 +21,19 @@ from annotator.supervisor import children, postgres, redis
 DATABASES_PER_WORKER = 4
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 OWN_SERVERS: list[Popen[bytes]] = []
+
+
+class LoopTogether(LoadScopeScheduling):
+    """Tests of the loop share one application, so one process runs them all; any other test goes where there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/loop" if nodeid.startswith("tests/loop/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoopTogether | None:
+    """Not by the mark `xdist_group`: pytest 9.2 does not let xdist 3.8 pass it on."""
+    return LoopTogether(config, log) if config.getoption("dist") == "load" else None
 
 
 def set_environment() -> None:

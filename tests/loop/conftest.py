@@ -15,14 +15,12 @@ from annotator import env
 from tests.loop.application import Application
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one process where several test at once: the application is started once."""
+    """What needs the application is a test of the loop."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents and "app" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.loop)
-            item.add_marker(pytest.mark.xdist_group("loop"))
 
 
 @pytest.fixture(scope="session")
