@@ -106,3 +106,21 @@ class ImportedLabel(models.Model):
 
     def __str__(self) -> str:
         return ", ".join(self.classes)
+
+
+class ImportedPrediction(models.Model):
+    """What a model from elsewhere expects of an item: never an answer, nothing trains or is measured on it.
+
+    `source` names the model; `classes`: {class as its source calls it: probability or score}.
+    """
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="imported_predictions")
+    source = models.CharField(max_length=200)
+    classes = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "source"], name="prediction_of_source_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source}: {', '.join(self.classes)}"

@@ -63,6 +63,15 @@ ON CONFLICT (project_id, digest) DO NOTHING
 """
 
 
+ADD_PREDICTIONS = """
+INSERT INTO items_importedprediction (item_id, source, classes, created_at)
+SELECT i.id, %(source)s, p.classes, now()
+FROM unnest(%(items)s::bigint[], %(classes)s::jsonb[]) AS p(item_id, classes)
+JOIN items_item i ON i.id = p.item_id AND i.project_id = %(project)s
+ON CONFLICT (item_id, source) DO UPDATE SET classes = excluded.classes, created_at = excluded.created_at
+"""
+
+
 class Outcome(StrEnum):
     CREATED = "created"
     KNOWN = "known"
@@ -121,6 +130,24 @@ def add_items(*, project_id: int, items: Sequence[NewItem], source: str) -> list
             cursor.execute(INSERT, values | {"first": Project.reserve_rows(project_id, created)})
         cursor.execute("DROP TABLE staged_items")
     return outcomes
+
+
+def add_predictions(*, project_id: int, source: str, rows: Sequence[tuple[int, dict[str, float]]]) -> int:
+    """Keep what the model `source` says of items, given as (item id, {class: probability}); returns how many are kept.
+
+    A later prediction of the same source replaces the earlier one; items of other projects are left out.
+    """
+    newest = dict(rows)
+    values = {
+        "project": project_id,
+        "source": source[:200],
+        "items": list(newest),
+        "classes": [json.dumps(classes) for classes in newest.values()],
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(ADD_PREDICTIONS, values)
+        count: int = cursor.rowcount
+    return count
 
 
 def remove_unused_assets(*, project_id: int, digests: Sequence[str]) -> None:

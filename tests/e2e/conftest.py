@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, ConsoleMessage, Playwright, Response, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -54,36 +55,47 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 class Traffic:
-    """How many requests the server is at: the database may be emptied when there are none."""
+    """How many connections the server holds: the database may be emptied when there are none.
 
-    def __init__(self) -> None:
-        self.running = 0
+    Connections and not requests: what a click sent before its page was closed is served all the same, a moment later.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self.server, self.accept, self.serve = server, server.process_request, server.process_request_thread
+        self.open = 0
         self.changed = threading.Condition()
 
     def count(self, by: int) -> None:
         with self.changed:
-            self.running += by
+            self.open += by
             self.changed.notify_all()
 
-    def started(self, **_: object) -> None:
+    def accepted(self, *connection: object) -> None:
         self.count(1)
+        self.accept(*connection)
 
-    def finished(self, **_: object) -> None:
-        self.count(-1)
+    def served(self, *connection: object) -> None:
+        try:
+            self.serve(*connection)
+        finally:
+            self.count(-1)
 
     def wait(self) -> None:
+        # Connections are accepted in the order in which they were made: behind this one, none is still to come.
+        with socket.create_connection(self.server.server_address, timeout=20) as last:
+            last.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert last.recv(1)
         with self.changed:
-            assert self.changed.wait_for(lambda: self.running <= 0, timeout=20), "requests do not end"
+            assert self.changed.wait_for(lambda: self.open == 0, timeout=20), "connections do not end"
 
 
 @pytest.fixture
-def traffic(live_server: LiveServer) -> Iterator[Traffic]:
-    seen = Traffic()
-    request_started.connect(seen.started)
-    request_finished.connect(seen.finished)
-    yield seen
-    request_started.disconnect(seen.started)
-    request_finished.disconnect(seen.finished)
+def traffic(live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Traffic:
+    server = live_server.thread.httpd
+    seen = Traffic(server)
+    monkeypatch.setattr(server, "process_request", seen.accepted)
+    monkeypatch.setattr(server, "process_request_thread", seen.served)
+    return seen
 
 
 @pytest.fixture

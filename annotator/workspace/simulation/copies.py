@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict
 from annotator.items.features import features_root, open_store
-from annotator.items.models import Asset, ImportedLabel, Item
+from annotator.items.models import Asset, ImportedLabel, ImportedPrediction, Item
 from annotator.items.services import item_lock
 from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job
@@ -85,7 +85,7 @@ def delete_copy(project_id: int) -> None:
     with transaction.atomic():
         for model in (QueueEntry, ItemLease, Skip, Annotation, Round, ModelVersion):
             model._default_manager.filter(project_id=project_id).delete()
-        for of_items in (Draft, ImportedLabel):
+        for of_items in (Draft, ImportedLabel, ImportedPrediction):
             of_items._default_manager.filter(item__project_id=project_id).delete()
         with connection.cursor() as cursor:
             # Many rows, to which nothing points any more: Django would load each of them.
