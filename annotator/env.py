@@ -354,7 +354,8 @@ def database_config(url: str, *, process: str = "web") -> dict[str, Any]:
         port = parts.port
     except ValueError:
         raise SettingError("DATABASE_URL has a port that is not a number from 1 to 65535.") from None
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    # Django turns prepared statements off unless told; the statements of the hot path ask for theirs.
+    options: dict[str, Any] = {"prepare_threshold": 1_000_000} | dict(parse_qsl(parts.query))
     host = options.pop("host", "") or unquote(parts.hostname or "")
     config: dict[str, Any] = {
         "ENGINE": "django.db.backends.postgresql",

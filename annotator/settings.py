@@ -48,7 +48,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "annotator.common.middleware.PolicyMiddleware",
     "annotator.common.middleware.SocketOriginMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "annotator.accounts.middleware.OneTimePasswordMiddleware",

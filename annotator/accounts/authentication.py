@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from django.db import connection
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from annotator.accounts.models import ApiToken, User, token_digest
+from annotator.common import sql
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Every request of a program comes through here: plain SQL, a person with the columns that a view may need (the others
@@ -34,12 +34,10 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, plain = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        with connection.cursor() as cursor:
-            cursor.execute(FIND, [token_digest(plain.strip())])
-            row = cursor.fetchone()
-        if row is None:
+        found = sql.read(FIND, [token_digest(plain.strip())])
+        if not found:
             raise AuthenticationFailed("This token is unknown, expired or its owner was deactivated.")
-        scope, token_id, unseen, *person = row
+        scope, token_id, unseen, *person = found[0]
         if scope == ApiToken.Scope.READ and request.method not in SAFE_METHODS:
             raise PermissionDenied("This token may only read.")
         if unseen:

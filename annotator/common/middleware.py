@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 
 from annotator.common.errors import AnnotatorError
@@ -36,6 +37,16 @@ def socket_origin(request: HttpRequest) -> str:
     scheme = "wss" if request.is_secure() else "ws"
     name = urlsplit(f"//{request.get_host()}").hostname or "localhost"
     return f"{scheme}://{f'[{name}]' if ':' in name else name}:{settings.SOCKET_PORT}"
+
+
+class PolicyMiddleware(CSPMiddleware):
+    """The policy of the settings for pages; what is no page may do nothing at all."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.get("Content-Type", "").startswith("text/html"):
+            return super().process_response(request, response)
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        return response
 
 
 class SocketOriginMiddleware:

@@ -138,7 +138,7 @@ def add_predictions(*, project_id: int, source: str, rows: Sequence[tuple[int, d
     A later prediction of the same source replaces the earlier one; items of other projects are left out.
     """
     newest = dict(rows)
-    values = {
+    values: dict[str, Any] = {
         "project": project_id,
         "source": source[:200],
         "items": list(newest),

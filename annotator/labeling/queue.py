@@ -18,9 +18,12 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from annotator.common import sql
 from annotator.labeling.statements import LOCK_PERSON, from_json, run_as_person
 
-# The person's own answers, claims and refusals take an entry out of their sight.
+# The person's own answers, claims and refusals take an entry out of their sight. Subqueries, not joins: they are looked up
+# by index for the few entries at the head, however much the person has done, and the queue is read from its start on,
+# past whatever earlier windows left in the index.
 CLAIM = """
 WITH held AS (
   UPDATE labeling_itemlease SET expires_at = now() + make_interval(secs => p.lease_seconds),
@@ -32,13 +35,14 @@ WITH held AS (
 ), picked AS (
   SELECT q.id, q.item_id, q.served, CASE WHEN p.show_suggestions THEN q.suggestion END AS suggestion, p.lease_seconds
   FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
-  WHERE q.project_id = %(project)s::int AND q.free > 0 AND q.position >= p.queue_start
-    AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s::int
-                    AND a.current AND a.state = 'submitted')
-    AND NOT EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = q.item_id AND l.annotator_id = %(user)s::int
-                    AND l.returned_at IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM labeling_skip s WHERE s.item_id = q.item_id AND s.annotator_id = %(user)s::int
-                    AND NOT s.withdrawn AND (%(strict)s::bool OR s.policy <> 'me_later'))
+  WHERE q.project_id = %(project)s::int AND q.free > 0
+    AND q.position >= (SELECT queue_start FROM projects_project WHERE id = %(project)s::int)
+    AND (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s::int
+         AND a.current AND a.state = 'submitted') IS NULL
+    AND (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = q.item_id AND l.annotator_id = %(user)s::int
+         AND l.returned_at IS NULL) IS NULL
+    AND (SELECT 1 FROM labeling_skip s WHERE s.item_id = q.item_id AND s.annotator_id = %(user)s::int
+         AND NOT s.withdrawn AND (%(strict)s::bool OR s.policy <> 'me_later') LIMIT 1) IS NULL
   ORDER BY q.position
   LIMIT greatest(0, %(count)s::int - (SELECT count(*) FROM held))
   FOR UPDATE OF q SKIP LOCKED
@@ -84,6 +88,14 @@ WHERE p.overlap > coalesce(a.n, 0)
                   WHERE k.item_id = s.item_id AND k.policy = 'nobody' AND NOT k.withdrawn)
 ON CONFLICT (project_id, item_id) DO NOTHING
 """
+LOCK_QUEUE = "SELECT pg_advisory_xact_lock(%(project)s, 0)"
+APPEND = (LOCK_QUEUE,)
+SWAP = (
+    LOCK_QUEUE,
+    "UPDATE projects_project SET queue_start = queue_end WHERE id = %(project)s",
+    "DELETE FROM labeling_queueentry WHERE project_id = %(project)s",
+)
+ADVANCE = "UPDATE projects_project SET queue_end = queue_end + %(staged)s WHERE id = %(project)s"
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ def person_lock(project_id: int, user_id: int) -> Iterator[CursorWrapper]:
 def queue_lock(project_id: int) -> Iterator[CursorWrapper]:
     """A transaction in which nobody claims from, or answers into, the project's queue."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [project_id])
+        cursor.execute(LOCK_QUEUE, {"project": project_id})
         yield cursor
 
 
@@ -162,25 +174,21 @@ def take_out(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> Non
 def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool = True) -> int:
     """Make `candidates`, best first, the queue (or append them); returns how many entries went in.
 
-    Items that meanwhile have all their answers are left out; living claims keep their place.
+    Items that meanwhile have all their answers are left out; living claims keep their place. In a transaction of the
+    caller's this comes last: until it ends, nobody can claim.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(STAGE)
-            staged = _stage(cursor, candidates)
-        with queue_lock(project_id) as cursor:
-            if replace:
-                cursor.execute(
-                    "UPDATE projects_project SET queue_start = queue_end WHERE id = %s", [project_id]
-                )
-                cursor.execute("DELETE FROM labeling_queueentry WHERE project_id = %s", [project_id])
-            cursor.execute(INSERT, {"project": project_id})
-            inserted: int = cursor.rowcount
-            cursor.execute(
-                "UPDATE projects_project SET queue_end = queue_end + %s WHERE id = %s", [staged, project_id]
-            )
-            cursor.execute("DROP TABLE staged_queue")
-    return inserted
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(STAGE)
+        values = {"project": project_id, "staged": _stage(cursor, candidates)}
+        # All at once: between statements sent one by one, annotators would wait for this process to be given the CPU.
+        with sql.ready().pipeline():
+            for statement in SWAP if replace else APPEND:
+                cursor.execute(statement, values)
+            cursor.execute(INSERT, values)
+            with connection.cursor() as after:
+                after.execute(ADVANCE, values)
+                after.execute("DROP TABLE staged_queue")
+        return int(cursor.rowcount)
 
 
 def _stage(cursor: CursorWrapper, candidates: Iterable[Candidate]) -> int:

@@ -9,22 +9,32 @@ from typing import Any
 import psycopg
 from django.db import connection
 
-LOCK_PERSON = "SELECT pg_advisory_xact_lock_shared(%(project)s::int, 0), pg_advisory_xact_lock(%(project)s::int, %(user)s::int)"
+from annotator.common import sql
+
+# The tables change faster than the planner's statistics of them: left alone it takes a window of two thousand entries for
+# a dozen, and sorts all of it to find the first.
+LOCK_PERSON = """
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
+       pg_advisory_xact_lock_shared(%(project)s::int, 0), pg_advisory_xact_lock(%(project)s::int, %(user)s::int)
+"""
 
 
-def run_as_person(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def run_as_person(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run one statement under the locks of `person_lock` for `project` and `user` in `values`; returns its rows.
 
     Both statements travel together and are one transaction (or part of the one that is open). They are prepared once per
     connection: planning them would cost more than running them. Each sees what was committed before it began, so that
     the second one sees everything done by whoever held the locks before.
     """
-    connection.ensure_connection()
-    raw = connection.connection
-    assert raw is not None
-    with raw.pipeline(), psycopg.Cursor(raw) as locks, psycopg.Cursor(raw) as cursor:
+    raw = sql.ready()
+    with (
+        connection.wrap_database_errors,
+        raw.pipeline(),
+        psycopg.Cursor(raw) as locks,
+        psycopg.Cursor(raw) as cursor,
+    ):
         locks.execute(LOCK_PERSON, values, prepare=True)
-        cursor.execute(sql, values, prepare=True)
+        cursor.execute(statement, values, prepare=True)
         return cursor.fetchall()
 
 

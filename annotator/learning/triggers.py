@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from annotator.accounts.models import User
+from annotator.common import sql
 from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
 from annotator.learning.models import LearningSettings, Round
@@ -40,14 +41,12 @@ WHERE s.project_id = %s
 
 def due(project_id: int) -> str:
     """Why a round should begin now: 'labels', 'time', 'changed', or '' when it should not."""
-    with connection.cursor() as cursor:
-        cursor.execute(DUE, [project_id])
-        found = cursor.fetchone()
-    if found is None:
+    found = sql.read(DUE, [project_id])
+    if not found:
         return ""
-    paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema, overlap = (
-        found
-    )
+    [
+        (paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema, overlap)
+    ] = found
     if paused or state == Round.State.ACTIVE:
         return ""
     if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or overlap:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
 
 from annotator.accounts.models import User
+from annotator.common import sql
 from annotator.common.errors import Conflict, Forbidden, NotFound
 from annotator.projects.models import Project, Role
 
@@ -80,12 +80,10 @@ def open_project(
 def _standing(user: User | AnonymousUser, project_id: int) -> Can | None:
     if not user.is_authenticated:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(STANDING, [user.pk, project_id])
-        row = cursor.fetchone()
-    if row is None:
+    found = sql.read(STANDING, [user.pk, project_id])
+    if not found:
         return None
-    role, archived = (Role.OWNER, row[1]) if user.is_superuser else row
+    role, archived = (Role.OWNER, found[0][1]) if user.is_superuser else found[0]
     return Can(Role(role), archived=archived) if role else None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
+AUTOGROUP = Path("/proc/self/autogroup")
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -83,5 +84,8 @@ def _die_with_parent(death_signal: signal.Signals, nice: int) -> Callable[[], No
                 os._exit(1)
         if nice:
             os.nice(nice)
+            # Where the kernel schedules sessions as groups, niceness counts within one only, unless the group has it too.
+            with suppress(OSError):
+                AUTOGROUP.write_text(str(nice), encoding="ascii")
 
     return prepare

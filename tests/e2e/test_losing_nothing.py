@@ -132,6 +132,8 @@ def test_an_ended_session_keeps_the_answers_and_says_so(people):
     expect(anna.banner).to_contain_text("You are signed out. 1 answer kept here until you sign in again.")
     expect(anna.banner.get_by_role("link", name="Sign in")).to_be_visible()
     assert anna.answers() == []
+    # An answer to the old session that is still under way would take the new one's cookie away.
+    anna.page.wait_for_load_state("networkidle")
     anna.sign_in()
     anna.banner.get_by_role("button", name="Try now").click()
     expect(anna.saved).to_have_text("Saved, revision 1")

@@ -145,7 +145,7 @@ def test_a_database_address_with_everything_in_it() -> None:
     assert config["NAME"] == "labels"
     assert (config["USER"], config["PASSWORD"]) == ("me", "p@ss")
     assert (config["HOST"], config["PORT"]) == ("db.example", "6432")
-    assert config["OPTIONS"] == {"sslmode": "require"}
+    assert config["OPTIONS"]["sslmode"] == "require"
     assert config["CONN_MAX_AGE"] > 0
 
 

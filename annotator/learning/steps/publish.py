@@ -1,4 +1,4 @@
-"""Step 6: the head of the ranking becomes the queue, and the round's model the one in use, in one transaction."""
+"""Step 6: the head of the ranking becomes the queue, and the round's model the one in use."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from annotator.learning.models import ModelVersion, Round
 from annotator.learning.window import Window, lock_publishing
 from annotator.learning.work import Work
 
+# Nobody can claim while entries go in, so they do by and by. The first part is more than what counts as running low.
+PARTS = 3
+
 
 def publish(work: Work) -> None:
-    """Swap the queue's window. Running it twice publishes the same window once."""
+    """Swap the queue's window. Running it again publishes the same window again: nothing is left of a part."""
     round_ = work.round
     round_.ranked = round_.explored = 0
     window = Window(round_, work.folder, item_ids=work.pool.item_id)
     candidates = list(window.candidates())
+    size = len(candidates) // PARTS + 1
     with transaction.atomic():
         lock_publishing(round_.project_id)
-        published = queue.publish(project_id=round_.project_id, candidates=candidates)
         use_model(round_.project_id, round_.model)
-        round_.ranked, round_.explored = window.ranked, window.explored
-        round_.published_at = timezone.now()
-        round_.health |= {
-            "published": published,
-            "window": len(candidates),
-            "exploration": sum(candidate.served["exploration"] for candidate in candidates),
-        }
-        # In the same transaction: after a crash the round goes on behind the swap.
-        round_.step = Round.Step.HEALTH
-        round_.save()
-        send_event(round_.project_id, "ranking", round=round_.number, published=published)
+        published = queue.publish(project_id=round_.project_id, candidates=candidates[:size])
+    for start in range(size, len(candidates), size):
+        part = candidates[start : start + size]
+        published += queue.publish(project_id=round_.project_id, candidates=part, replace=False)
+    round_.ranked, round_.explored = window.ranked, window.explored
+    round_.published_at = timezone.now()
+    round_.health |= {
+        "published": published,
+        "window": len(candidates),
+        "exploration": sum(candidate.served["exploration"] for candidate in candidates),
+    }
+    round_.step = Round.Step.HEALTH
+    round_.save()
+    send_event(round_.project_id, "ranking", round=round_.number, published=published)
 
 
 def use_model(project_id: int, model: ModelVersion | None) -> None:
