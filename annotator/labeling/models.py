@@ -18,11 +18,18 @@ from annotator.projects.models import LabelSchema, Project
 #  "reason": {...}}. `suggestion` is what the model would answer: {"model", "classes": {key: probability}}.
 
 
+class QueueEntryQuerySet(models.QuerySet["QueueEntry"]):
+    def open(self, project_id: int) -> QueueEntryQuerySet:
+        """Entries of the current window that somebody can still claim."""
+        start = Project.objects.filter(pk=project_id).values("queue_start")
+        return self.filter(project_id=project_id, free__gt=0, position__gte=models.Subquery(start))
+
+
 class QueueEntry(models.Model):
     """A row of the published window of the ranking. `free` is how many more people may take the item now.
 
-    `position` grows over the life of a project and is never reused: entries of earlier windows, which may linger as dead
-    index entries while an old snapshot is open, all lie below `Project.queue_start` and are never visited.
+    `position` grows over the life of a project and is never reused: entries of earlier windows, which linger until they
+    are deleted and then in the index while an old snapshot is open, lie below `Project.queue_start` and are never visited.
     """
 
     # While a window goes in nobody can claim: no checks of keys that were just read, no index that the two below make
@@ -38,9 +45,13 @@ class QueueEntry(models.Model):
     served = models.JSONField(default=dict)
     suggestion = models.JSONField(null=True)
 
+    objects = QueueEntryQuerySet.as_manager()
+
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "item"], name="queued_once")]
-        indexes = [models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="queue_open")]
+        indexes = [
+            models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="queue_open"),
+            models.Index(fields=["project", "item"], name="queue_item"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.position}: {self.item_id}"

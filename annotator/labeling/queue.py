@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from annotator.common import sql
+from annotator.labeling.models import QueueEntry
 from annotator.labeling.statements import LOCK_PERSON, from_json, run_as_person
 
 # The person's own answers, claims and refusals take an entry out of their sight. Subqueries, not joins: they are looked up
@@ -86,15 +87,18 @@ LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_itemlease
 WHERE p.overlap > coalesce(a.n, 0)
   AND NOT EXISTS (SELECT 1 FROM labeling_skip k
                   WHERE k.item_id = s.item_id AND k.policy = 'nobody' AND NOT k.withdrawn)
-ON CONFLICT (project_id, item_id) DO NOTHING
+  AND NOT EXISTS (SELECT 1 FROM labeling_queueentry q
+                  WHERE q.project_id = p.id AND q.item_id = s.item_id AND q.position >= p.queue_start)
 """
 LOCK_QUEUE = "SELECT pg_advisory_xact_lock(%(project)s, 0)"
 APPEND = (LOCK_QUEUE,)
-SWAP = (
-    LOCK_QUEUE,
-    "UPDATE projects_project SET queue_start = queue_end WHERE id = %(project)s",
-    "DELETE FROM labeling_queueentry WHERE project_id = %(project)s",
-)
+SWAP = (LOCK_QUEUE, "UPDATE projects_project SET queue_start = queue_end WHERE id = %(project)s")
+# What somebody is just changing stays for the next time: nobody waits for nobody.
+REMOVE_EARLIER = """
+DELETE FROM labeling_queueentry WHERE id IN (
+  SELECT q.id FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
+  WHERE q.project_id = %s AND q.position < p.queue_start FOR UPDATE OF q SKIP LOCKED)
+"""
 ADVANCE = "UPDATE projects_project SET queue_end = queue_end + %(staged)s WHERE id = %(project)s"
 
 
@@ -175,7 +179,8 @@ def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool =
     """Make `candidates`, best first, the queue (or append them); returns how many entries went in.
 
     Items that meanwhile have all their answers are left out; living claims keep their place. In a transaction of the
-    caller's this comes last: until it ends, nobody can claim.
+    caller's this comes last: until it ends, nobody can claim. The entries of earlier windows count no more; they go with
+    `remove_earlier`, which can take its time.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(STAGE)
@@ -191,6 +196,12 @@ def publish(*, project_id: int, candidates: Iterable[Candidate], replace: bool =
         return int(cursor.rowcount)
 
 
+def remove_earlier(project_id: int) -> None:
+    """Delete the entries of windows that were replaced."""
+    with connection.cursor() as cursor:
+        cursor.execute(REMOVE_EARLIER, [project_id])
+
+
 def _stage(cursor: CursorWrapper, candidates: Iterable[Candidate]) -> int:
     count = 0
     with cursor.copy("COPY staged_queue (item_id, ordinal, served, suggestion) FROM STDIN") as copy:
@@ -202,12 +213,7 @@ def _stage(cursor: CursorWrapper, candidates: Iterable[Candidate]) -> int:
 
 def open_entries(project_id: int) -> int:
     """How many entries of the window can still be claimed by somebody."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM labeling_queueentry WHERE project_id = %s AND free > 0", [project_id]
-        )
-        count: int = cursor.fetchone()[0]
-    return count
+    return QueueEntry.objects.open(project_id).count()
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:

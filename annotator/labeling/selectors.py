@@ -12,7 +12,8 @@ from annotator.labeling.statements import from_json
 EMPTY = """
 SELECT
   EXISTS (SELECT 1 FROM items_item WHERE project_id = %(project)s AND archived_at IS NULL AND split = 'pool'),
-  EXISTS (SELECT 1 FROM labeling_queueentry q WHERE q.project_id = %(project)s AND q.free > 0),
+  EXISTS (SELECT 1 FROM labeling_queueentry q WHERE q.project_id = %(project)s AND q.free > 0
+          AND q.position >= (SELECT queue_start FROM projects_project WHERE id = %(project)s)),
   EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.project_id = %(project)s AND l.annotator_id <> %(user)s
           AND l.returned_at IS NULL),
   EXISTS (SELECT 1 FROM items_item i JOIN projects_project p ON p.id = i.project_id

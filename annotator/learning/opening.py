@@ -62,6 +62,7 @@ def publish_random(project_id: int, *, why: str = "initial") -> int:
             send_event(project_id, "ranking", round=round_.number, published=published)
     except IntegrityError:
         return 0  # somebody else began a round with this number at the same moment
+    queue.remove_earlier(project_id)
     return published
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import QueryDict
 
 from annotator.items.models import ImportedLabel, Item
@@ -183,9 +183,7 @@ class Whereabouts:
 
 def whereabouts(item: Item) -> Whereabouts:
     leases = ItemLease.objects.filter(item=item, returned_at=None).select_related("annotator")
-    entry = QueueEntry.objects.filter(project_id=item.project_id, item=item, free__gt=0).first()
-    ahead = None
-    if entry:
-        before = Q(project_id=item.project_id, position__lt=entry.position, free__gt=0)
-        ahead = QueueEntry.objects.filter(before).count()
+    waiting = QueueEntry.objects.open(item.project_id)
+    entry = waiting.filter(item=item).first()
+    ahead = waiting.filter(position__lt=entry.position).count() if entry else None
     return Whereabouts(held_by=[lease.annotator.display_name for lease in leases], ahead=ahead)

@@ -132,7 +132,7 @@ class Waiting:
 def next_in_queue(project_id: int, limit: int = 50) -> list[Waiting]:
     """The next `limit` open entries, in the order in which they will be served."""
     entries = (
-        QueueEntry.objects.filter(project_id=project_id, free__gt=0)
+        QueueEntry.objects.open(project_id)
         .select_related("item")
         .only("free", "served", "item__external_id", "item__text", "item__asset_id")
         .order_by("position")[:limit]

@@ -292,3 +292,23 @@ def test_many_annotators_at_once_never_share_an_item() -> None:
             answer(project, person, claimed[0])
     served = [item_id for ids in got.values() for item_id in ids]
     assert sorted(served) == sorted(item.pk for item in items)
+
+
+def test_entries_of_an_earlier_window_count_no_more_and_are_removed_apart() -> None:
+    project = make_project()
+    items = make_items(project, 3)
+    publish(project, items)
+    publish(project, items[2:])
+    assert queue.open_entries(project.pk) == 1
+    assert QueueEntry.objects.filter(project=project).count() == 4
+    assert claim(project, join(project), count=3) == [items[2].pk]
+    queue.remove_earlier(project.pk)
+    assert QueueEntry.objects.get(project=project).item_id == items[2].pk
+
+
+def test_what_is_appended_is_in_the_window_once() -> None:
+    project = make_project()
+    items = make_items(project, 3)
+    publish(project, items[:2])
+    assert publish(project, items, replace=False) == 1
+    assert claim(project, join(project), count=5) == [item.pk for item in items]

@@ -113,7 +113,13 @@ def run_jobs(project: Project, kind: str) -> list[Job]:
 
 
 def queue_of(project: Project) -> list[QueueEntry]:
-    return list(QueueEntry.objects.filter(project=project).select_related("item").order_by("position"))
+    return list(
+        QueueEntry.objects.filter(
+            project=project, position__gte=Project.objects.get(pk=project.pk).queue_start
+        )
+        .select_related("item")
+        .order_by("position")
+    )
 
 
 def settings_of(project: Project) -> LearningSettings:

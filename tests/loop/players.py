@@ -146,7 +146,9 @@ class World:
         return Round.objects.filter(project_id=self.project_id, state=Round.State.PUBLISHED).latest("number")
 
     def queue(self) -> list[QueueEntry]:
-        entries = QueueEntry.objects.filter(project_id=self.project_id).select_related("item")
+        entries = QueueEntry.objects.filter(
+            project_id=self.project_id, position__gte=self.project.queue_start
+        ).select_related("item")
         return list(entries.order_by("position"))
 
     def check_books(self, sent: Iterable[str]) -> None:

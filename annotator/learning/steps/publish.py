@@ -26,6 +26,7 @@ def publish(work: Work) -> None:
         lock_publishing(round_.project_id)
         use_model(round_.project_id, round_.model)
         published = queue.publish(project_id=round_.project_id, candidates=candidates[:size])
+    queue.remove_earlier(round_.project_id)
     for start in range(size, len(candidates), size):
         part = candidates[start : start + size]
         published += queue.publish(project_id=round_.project_id, candidates=part, replace=False)
