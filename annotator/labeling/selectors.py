@@ -69,23 +69,22 @@ class Recent:
 
     id: UUID
     item_id: int
-    external_id: str
     kind: str
     classes: list[str]
     at: str
 
 
 RECENT = """
-(SELECT a.id, a.item_id, i.external_id, 'annotation', a.regions->0->'classes', a.created_at
- FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
+(SELECT a.id, a.item_id, 'annotation', a.regions->0->'classes', a.created_at
+ FROM labeling_annotation a
  WHERE a.annotator_id = %(user)s AND a.project_id = %(project)s AND a.current AND a.state = 'submitted'
  ORDER BY a.created_at DESC LIMIT %(limit)s)
 UNION ALL
-(SELECT s.id, s.item_id, i.external_id, 'skip', '[]'::jsonb, s.created_at
- FROM labeling_skip s JOIN items_item i ON i.id = s.item_id
+(SELECT s.id, s.item_id, 'skip', '[]'::jsonb, s.created_at
+ FROM labeling_skip s
  WHERE s.annotator_id = %(user)s AND s.project_id = %(project)s AND NOT s.withdrawn
  ORDER BY s.created_at DESC LIMIT %(limit)s)
-ORDER BY 6 DESC LIMIT %(limit)s
+ORDER BY 5 DESC LIMIT %(limit)s
 """
 
 
@@ -94,6 +93,5 @@ def recent_work(*, project_id: int, user_id: int, limit: int = 20) -> list[Recen
         cursor.execute(RECENT, {"project": project_id, "user": user_id, "limit": limit})
         rows = cursor.fetchall()
     return [
-        Recent(id_, item, external, kind, from_json(classes), at.isoformat())
-        for id_, item, external, kind, classes, at in rows
+        Recent(id_, item, kind, from_json(classes), at.isoformat()) for id_, item, kind, classes, at in rows
     ]

@@ -20,7 +20,8 @@ from annotator.common.api import KeyField, parsed
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
-from annotator.projects.access import ANNOTATORS, require_role
+from annotator.projects.access import ANNOTATORS, INSPECTORS, require_role
+from annotator.projects.models import Role
 from annotator.workspace.why import blind, why
 
 MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on their way
@@ -100,22 +101,27 @@ class TokensOut(serializers.Serializer[Any]):
 
 
 def _annotator(request: Request, project_id: int) -> User:
+    return _annotator_and_role(request, project_id)[0]
+
+
+def _annotator_and_role(request: Request, project_id: int) -> tuple[User, Role]:
     user = current_user(request)
-    require_role(user, project_id, ANNOTATORS)
-    return user
+    return user, require_role(user, project_id, ANNOTATORS)
 
 
 @extend_schema(request=NextIn, responses=NextOut)
 @api_view(["POST"])
 def next_items(request: Request, project_id: int) -> Response:
     """What this tab holds, topped up to `count` items from the head of the queue."""
-    user, values = _annotator(request, project_id), parsed(NextIn, request)
+    (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
     wanted = {"project_id": project_id, "user_id": user.pk, **values}
     claimed = queue.claim(**wanted)
     if len(claimed) < values["count"] and refill_if_low(project_id, starved=not claimed):
         claimed = queue.claim(**wanted)
     nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
-    return Response({"leases": [_lease_json(project_id, lease) for lease in claimed], "nothing": nothing})
+    named = role in INSPECTORS
+    leases = [_lease_json(project_id, lease, named=named) for lease in claimed]
+    return Response({"leases": leases, "nothing": nothing})
 
 
 @extend_schema(request=AnswerIn, responses={201: AnswerOut, 200: AnswerOut})
@@ -213,12 +219,12 @@ def recent(request: Request, project_id: int) -> Response:
     return Response([vars(row) for row in selectors.recent_work(project_id=project_id, user_id=user.pk)])
 
 
-def _lease_json(project_id: int, lease: queue.Claimed) -> dict[str, Any]:
-    # Other columns of the import stay with those who manage it: they may hold the answer.
+def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool) -> dict[str, Any]:
+    # Names and other columns of the import stay with those who may see labels: they may hold the answer ('cat/1.png').
     item: dict[str, Any] = {
         "id": lease.item_id,
         "row": lease.row,
-        "external_id": lease.external_id,
+        "external_id": lease.external_id if named else "",
         "meta": {"image": lease.meta["image"]} if "image" in lease.meta else {},
     }
     if lease.asset_id:

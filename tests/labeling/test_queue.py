@@ -312,3 +312,17 @@ def test_what_is_appended_is_in_the_window_once() -> None:
     publish(project, items[:2])
     assert publish(project, items, replace=False) == 1
     assert claim(project, join(project), count=5) == [item.pk for item in items]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_and_answers_are_planned_once_per_connection() -> None:
+    project = make_project()
+    user, items = join(project), make_items(project, 3)
+    publish(project, items)
+    for _ in range(2):
+        answer(project, user, claim(project, user)[0])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE generic_plans + custom_plans > 1")
+        planned = " ".join(statement for (statement,) in cursor.fetchall())
+    assert "INSERT INTO labeling_itemlease" in planned
+    assert "INSERT INTO labeling_annotation" in planned

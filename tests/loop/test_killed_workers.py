@@ -7,7 +7,7 @@ import pytest
 from annotator.jobs.models import Job
 from annotator.learning.models import ModelVersion, Round
 from tests.loop.application import Application
-from tests.loop.players import World, make_world, until
+from tests.loop.players import World, make_world, name_of, until
 
 EVERY = 4  # labels between rounds
 
@@ -26,7 +26,7 @@ def story(app: Application) -> Story:
     world, topics = story.world, set()
     while len(topics) < 2:
         lease = world.ann.hold(1)[0]
-        topics.add(lease["item"]["external_id"].split("-")[0])
+        topics.add(name_of(lease).split("-")[0])
         story.sent.append(world.ann.answer(lease))
         if len(topics) == 1:
             assert not ModelVersion.objects.filter(project_id=world.project_id).exists()

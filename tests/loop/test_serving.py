@@ -8,7 +8,7 @@ import pytest
 from annotator.learning.folders import round_folder
 from annotator.learning.models import Round
 from tests.loop.application import Application
-from tests.loop.players import World, make_world
+from tests.loop.players import World, make_world, name_of
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def world(app: Application) -> World:
 def ranked_ids(world: World, round_: Round) -> list[str]:
     """External ids in the order of the round's ranking file."""
     rows = np.load(round_folder(world.project_id, round_.number) / "order.npy").tolist()
-    name_of = dict(world.project.items.values_list("row", "external_id"))
-    return [name_of[row] for row in rows]
+    names = dict(world.project.items.values_list("row", "external_id"))
+    return [names[row] for row in rows]
 
 
 def test_two_annotators_who_take_turns_get_the_ranking_in_its_order_and_never_the_same_item(
@@ -37,12 +37,12 @@ def test_two_annotators_who_take_turns_get_the_ranking_in_its_order_and_never_th
         if turn in (1, 2, 5):
             person.answer(person.hold(1)[0])
 
-    names = [lease["item"]["external_id"] for lease in served]
+    names = [name_of(lease) for lease in served]
     assert len(names) >= 9
     assert names == queue[: len(names)]
     assert [lease["served"]["rank"] for lease in served] == list(range(len(names)))
     assert {lease["served"]["round"] for lease in served} == {round_.number}
-    chosen = [lease["item"]["external_id"] for lease in served if not lease["served"]["exploration"]]
+    chosen = [name_of(lease) for lease in served if not lease["served"]["exploration"]]
     explored = set(names) - set(chosen)
     assert chosen == [name for name in ranked_ids(world, round_) if name not in explored][: len(chosen)]
 
@@ -72,14 +72,12 @@ def test_after_a_round_the_new_ranking_is_served_and_prefetched_items_keep_their
     assert {lease["served"]["round"] for lease in fresh} == {new.number}
     assert {lease["served"]["model"] for lease in fresh} == {new.model.number}
     assert {lease["served"]["strategy"]["key"] for lease in fresh} == {"margin"}
-    names = [lease["item"]["external_id"] for lease in fresh]
+    names = [name_of(lease) for lease in fresh]
     assert names != before[: len(names)]
     chosen = [lease for lease in fresh if not lease["served"]["exploration"]]
-    taken = {lease["item"]["external_id"] for lease in kept[:2]} | (
-        set(names) - {lease["item"]["external_id"] for lease in chosen}
-    )
+    taken = {name_of(lease) for lease in kept[:2]} | (set(names) - {name_of(lease) for lease in chosen})
     expected = [name for name in ranked_ids(world, new) if name not in taken]
-    assert [lease["item"]["external_id"] for lease in chosen] == expected[: len(chosen)]
+    assert [name_of(lease) for lease in chosen] == expected[: len(chosen)]
     worth = [lease["served"]["utility"] for lease in chosen]
     assert worth == sorted(worth, reverse=True)
     world.check_books(sent)

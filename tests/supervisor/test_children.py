@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import textwrap
+from pathlib import Path
 
 import psutil
 import pytest
@@ -73,6 +74,9 @@ def test_a_nice_child_gives_way() -> None:
     child = children.spawn(python(FOREVER), nice=7)
     try:
         assert psutil.Process(child.pid).nice() == psutil.Process().nice() + 7
+        group = Path(f"/proc/{child.pid}/autogroup")
+        # Sessions are groups of their own to many kernels, and niceness counts within one only.
+        assert not group.exists() or group.read_text(encoding="ascii").split()[-1] == "7"
     finally:
         children.stop(child)
 

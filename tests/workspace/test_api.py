@@ -21,7 +21,7 @@ from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, QueueEntry, Skip
 from annotator.learning import window
 from annotator.learning.models import LearningSettings, Round
-from annotator.projects.models import Project
+from annotator.projects.models import Project, Role
 from tests.factories import choice, join, make_items, make_project
 from tests.items.makers import add_image
 from tests.learning.world import answer_truly, items_of, run_round
@@ -101,7 +101,6 @@ def held(api: Api) -> int:
 def test_next_hands_out_the_head_of_the_queue_with_all_that_a_screen_shows(api: Api) -> None:
     [lease] = api.next()
     assert lease["item"]["text"] == "This is text number 0."
-    assert lease["item"]["external_id"] == "text-0"
     assert lease["suggestion"] == {"model": 1, "classes": {"dog": 0.8}}
     assert lease["why"]["headline"]
     assert (lease["why"]["rank"], lease["served"]["round"], lease["draft"]) == (0, 1, None)
@@ -111,7 +110,14 @@ def test_asking_again_gives_the_same_and_asking_for_more_tops_up(api: Api) -> No
     first = api.next()
     assert [lease["token"] for lease in api.next()] == [first[0]["token"]]
     more = api.next(3)
-    assert [lease["item"]["external_id"] for lease in more] == ["text-0", "text-1", "text-2"]
+    assert [lease["item"]["text"] for lease in more] == [f"This is text number {n}." for n in range(3)]
+
+
+def test_names_of_items_are_for_those_who_may_see_labels(project: Project, api: Api) -> None:
+    """They may hold the answer, as in 'cat/1.png'."""
+    assert api.next()[0]["item"]["external_id"] == ""
+    reviewer = Api(project, join(project, Role.REVIEWER))
+    assert reviewer.next()[0]["item"]["external_id"] == "text-1"
 
 
 def test_a_reloaded_page_keeps_its_items_whatever_its_predecessor_releases_late(api: Api) -> None:

@@ -86,14 +86,18 @@ def checked(plan: Plan) -> Gold:
 def _game(
     plan: Plan, copy: Project, gold: Gold, owner: Person, annotators: Sequence[Person], stop: threading.Event
 ) -> Game:
-    test = Item.objects.live().filter(project=copy, split=Item.Split.TEST)
+    items = Item.objects.live().filter(project=copy)
+    rows = dict(
+        items.filter(split=Item.Split.POOL).values_list("row", "external_id").iterator(chunk_size=10_000)
+    )
     return Game(
         url=plan.url,
         project_id=copy.pk,
         schema_version=copy.schema.version,
         multi=copy.task == Project.Task.MULTI,
         gold=gold,
-        test_ids=list(test.values_list("external_id", flat=True)),
+        answers={row: gold[name] for row, name in rows.items()},
+        test_ids=list(items.filter(split=Item.Split.TEST).values_list("external_id", flat=True)),
         owner=owner.token,
         annotators=[person.token for person in annotators],
         labels=plan.labels,

@@ -12,6 +12,8 @@ from annotator.workspace.simulation.errors import SimulationError
 
 # external id -> class keys, sorted; empty only where any number of classes may be chosen
 Gold = Mapping[str, tuple[str, ...]]
+# the same for the pool by row: annotators are not told the names of items
+Answers = Mapping[int, tuple[str, ...]]
 SHOWN = 3
 
 

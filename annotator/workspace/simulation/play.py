@@ -11,7 +11,7 @@ from typing import Any
 
 from annotator.workspace.simulation.client import Api, Refused
 from annotator.workspace.simulation.errors import SimulationError, Stopped
-from annotator.workspace.simulation.gold import Gold
+from annotator.workspace.simulation.gold import Answers, Gold
 from annotator.workspace.simulation.measures import Point, make_point, most_frequent, predicted
 from annotator.workspace.simulation.players import Player, Quota
 
@@ -30,6 +30,7 @@ class Game:
     schema_version: int
     multi: bool
     gold: Gold
+    answers: Answers
     test_ids: Sequence[str]
     owner: str
     annotators: Sequence[str]
@@ -129,7 +130,7 @@ def _players(game: Game) -> Iterator[Quota]:
         threads = [
             Player(
                 stack.enter_context(Api(game.url, game.project_id, token, game.stop)),
-                gold=game.gold,
+                answers=game.answers,
                 schema_version=game.schema_version,
                 quota=quota,
             )

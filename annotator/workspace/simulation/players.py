@@ -9,7 +9,7 @@ from typing import Any
 
 from annotator.workspace.simulation.client import Api
 from annotator.workspace.simulation.errors import SimulationError, Stopped
-from annotator.workspace.simulation.gold import Gold
+from annotator.workspace.simulation.gold import Answers
 
 EMPTY_WAIT = 0.1  # seconds before asking an empty queue again
 
@@ -90,9 +90,9 @@ class Quota:
 class Player(threading.Thread):
     """One annotator with one connection. An error ends the whole run through the quota."""
 
-    def __init__(self, api: Api, *, gold: Gold, schema_version: int, quota: Quota) -> None:
+    def __init__(self, api: Api, *, answers: Answers, schema_version: int, quota: Quota) -> None:
         super().__init__(daemon=True)
-        self._api, self._gold, self._schema_version, self._quota = api, gold, schema_version, quota
+        self._api, self._answers, self._schema_version, self._quota = api, answers, schema_version, quota
         self._holder, self._waits = str(uuid.uuid4()), False
 
     def run(self) -> None:
@@ -109,9 +109,9 @@ class Player(threading.Thread):
             return
         began = time.perf_counter()
         item = lease["item"]
-        answer = self._gold.get(item["external_id"])
+        answer = self._answers.get(item["row"])
         if answer is None:
-            raise SimulationError(f"The queue served {item['external_id']!r}, for which there is no gold.")
+            raise SimulationError(f"The queue served row {item['row']}, for which there is no gold.")
         body = {
             "id": str(uuid.uuid4()),
             "item": item["id"],

@@ -157,6 +157,9 @@ function accept() {
   return submit();
 }
 
+// Annotators do not see the names that items were imported under.
+const nameOf = ({ item }) => item.external_id || `item ${item.row}`;
+
 function submit() {
   const lease = prefetch.current;
   if (!lease || at("submit").disabled && !panel.chosen.length && !config.schema.multiple) return false;
@@ -164,7 +167,7 @@ function submit() {
   const id = newId();
   const seconds = (performance.now() - shownAt) / 1000;
   const body = { item: lease.item.id, schema_version: config.schema.version, regions: panel.regions, seconds };
-  outbox.add({ id, url: api("annotations/"), body, label: lease.item.external_id });
+  outbox.add({ id, url: api("annotations/"), body, label: nameOf(lease) });
   history.add({ kind: "annotation", id, item_id: lease.item.id });
   sent.set(id, { lease, regions: panel.regions });
   claims.answered(lease);
@@ -177,7 +180,7 @@ function skip() {
   const lease = prefetch.current;
   if (!lease) return false;
   const id = newId();
-  outbox.add({ id, url: api("skips/"), body: { item: lease.item.id }, label: lease.item.external_id });
+  outbox.add({ id, url: api("skips/"), body: { item: lease.item.id }, label: nameOf(lease) });
   history.add({ kind: "skip", id, item_id: lease.item.id });
   sent.set(id, { lease, regions: panel.regions });
   claims.answered(lease);
