@@ -17,6 +17,7 @@ from annotator.common.errors import Invalid
 from annotator.projects.models import Project
 from models_zoo import registry as encoder_registry
 from models_zoo.errors import ModelError
+from models_zoo.known import params_of
 from models_zoo.registry import EncoderSpec
 
 # What a round can hand to a strategy before and after there is a model.
@@ -69,7 +70,7 @@ def _with_weights(spec: EncoderSpec) -> list[dict[str, Any]]:
     architectures = spec.params.get("architecture", {}).get("enum", ())
     files = [path for folder in weight_folders() if folder.is_dir() for path in sorted(folder.iterdir())]
     return [
-        {"architecture": architecture, "weights": path.name}
+        {"architecture": architecture, "weights": path.name} | params_of(path)
         for architecture in architectures
         for path in files
         if path.name.startswith(architecture) and path.suffix in WEIGHT_FILES and "weights" in spec.params
