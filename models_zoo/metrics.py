@@ -160,13 +160,16 @@ def _evaluate_multi(
 
 
 def _macro(hits: NDArray[Any], support: NDArray[Any], predicted: NDArray[Any]) -> Estimate:
-    """Return macro-F1 of the first row and the percentile interval of the others (bootstrap replicates)."""
+    """Return macro-F1 of the first row and the percentile interval of the others (bootstrap replicates), if it has one."""
     scores = f1_scores(hits, support, predicted)
     present = ~np.isnan(scores)
     if not present[0].any():
         return NOTHING
     means = np.where(present, scores, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
     low, high = np.quantile(means[1:], (0.025, 0.975))
+    if low == high:
+        # Replicates of items that are all right (or all wrong) are all alike: that is no certainty, it is no interval.
+        return Estimate(float(means[0]), None, None)
     return Estimate(float(means[0]), float(low), float(high))
 
 

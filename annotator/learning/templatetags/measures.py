@@ -21,6 +21,8 @@ def estimate(value: Mapping[str, Any] | None) -> str:
     """A share with its interval: 87.3 % (84.1–90.0)."""
     if not value or value.get("value") is None:
         return "–"
+    if value["low"] is None:
+        return percent(value["value"])
     return f"{percent(value['value'])} ({100 * value['low']:.1f}–{100 * value['high']:.1f})"
 
 
