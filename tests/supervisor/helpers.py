@@ -16,8 +16,8 @@ def python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-u", "-c", code, *arguments]
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Return as soon as the condition holds; fail when it does not within the time."""
+def eventually(condition: Callable[[], object], *, seconds: float = 120.0) -> None:
+    """Return as soon as the condition holds; fail when it does not within a time that no machine should need."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"did not happen within {seconds} s"

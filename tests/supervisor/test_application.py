@@ -126,7 +126,7 @@ def test_it_serves_refuses_a_second_copy_heals_and_stops_on_ctrl_c(home: Path) -
         assert web is not None
         offspring = web.children()
         web.kill()
-        eventually(lambda: replaced(process, "gunicorn", web) and healthy(address), seconds=60)
+        eventually(lambda: replaced(process, "gunicorn", web) and healthy(address))
         assert all(gone(child.pid) for child in offspring)
 
         everyone = family(process)
@@ -141,7 +141,7 @@ def test_a_killed_worker_takes_its_pool_with_it_and_comes_back(home: Path) -> No
         address_when_ready(process)
         worker = named(process, "gpu@%h")
         assert worker is not None
-        eventually(worker.children, seconds=60)
+        eventually(worker.children)
         pool = worker.children()
         worker.kill()
         eventually(lambda: all(gone(child.pid) for child in pool))
@@ -154,7 +154,7 @@ def test_nothing_lives_on_after_the_supervisor_is_killed_and_the_next_start_work
         everyone = family(process)
         assert len(everyone) > SERVICES
         process.kill()
-        eventually(lambda: all(gone(child.pid) for child in everyone), seconds=30)
+        eventually(lambda: all(gone(child.pid) for child in everyone))
     with application(home) as process:
         assert healthy(address_when_ready(process))
 

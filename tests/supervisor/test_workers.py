@@ -45,7 +45,7 @@ def busy_worker() -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
         assert supervisor.stdout is not None
         worker = int(supervisor.stdout.readline())
         app.send_task("busy.train", [key], queue=key)
-        eventually(lambda: redis.get(key), seconds=60)
+        eventually(lambda: redis.get(key))
         pool = int(redis.get(key) or 0)
         try:
             yield supervisor, worker, pool
@@ -57,11 +57,11 @@ def busy_worker() -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
 def test_a_busy_worker_ends_when_the_supervisor_is_killed() -> None:
     with busy_worker() as (supervisor, worker, pool):
         supervisor.kill()
-        eventually(lambda: gone(worker) and gone(pool), seconds=15)
+        eventually(lambda: gone(worker) and gone(pool))
 
 
 @pytest.mark.slow
 def test_a_busy_pool_process_ends_when_its_worker_is_killed() -> None:
     with busy_worker() as (_supervisor, worker, pool):
         os.kill(worker, 9)
-        eventually(lambda: gone(pool), seconds=15)
+        eventually(lambda: gone(pool))
