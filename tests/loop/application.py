@@ -45,6 +45,11 @@ class Application:
     def holds(self) -> Path:
         return self.home / "holds"
 
+    def log_end(self, service: str = "web") -> str:
+        """The last lines that a service wrote: what went wrong in it."""
+        path = self.home / "logs" / f"{service}.log"
+        return path.read_text(encoding="utf-8", errors="replace")[-4000:] if path.exists() else ""
+
     def environment(self) -> dict[str, str]:
         inside = Path(__file__).parent / "inside"
         outer = {

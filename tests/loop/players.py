@@ -48,7 +48,7 @@ class Person:
         response = self.client.request(method, f"projects/{self.project_id}/{path}", json=body)
         wanted = (expect,) if expect else (200, 201, 202, 204)
         assert response.status_code in wanted, (
-            f"{method} {path}: {response.status_code} {response.text[:500]}"
+            f"{method} {path}: {response.status_code} {response.text[:500]}\n{self.app.log_end()}"
         )
         return response.json() if response.content else None
 
