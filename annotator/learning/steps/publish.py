@@ -25,13 +25,15 @@ def publish(work: Work) -> None:
     with transaction.atomic():
         lock_publishing(round_.project_id)
         use_model(round_.project_id, round_.model)
+        # From here on this round is what is served; where it goes on is known once all of the window is in.
+        round_.published_at = timezone.now()
+        round_.save(update_fields=["published_at", "ranked", "explored"])
         published = queue.publish(project_id=round_.project_id, candidates=candidates[:size])
     queue.remove_earlier(round_.project_id)
     for start in range(size, len(candidates), size):
         part = candidates[start : start + size]
         published += queue.publish(project_id=round_.project_id, candidates=part, replace=False)
     round_.ranked, round_.explored = window.ranked, window.explored
-    round_.published_at = timezone.now()
     round_.health |= {
         "published": published,
         "window": len(candidates),
