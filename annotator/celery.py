@@ -61,7 +61,7 @@ class SignOfLife(bootsteps.StartStopStep):
     In the loop of the worker's first process: a thread there could hold a lock at the moment the pool forks.
     """
 
-    requires = {"celery.worker.components:Timer"}
+    requires = ("celery.worker.components:Timer",)
     every = 15.0
 
     def start(self, parent: Any) -> None:

@@ -38,8 +38,9 @@ class RequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         request = current.get()
-        record.facts = request_facts(request) if request is not None else {}
-        record.request_id = record.facts.get("request_id") or "-"
+        facts = request_facts(request) if request is not None else {}
+        record.facts = facts
+        record.request_id = facts.get("request_id") or "-"
         return True
 
 

@@ -77,7 +77,7 @@ Rows = dict[str, list[list[Any]]]
 def exposition() -> bytes:
     """The page, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Product())  # type: ignore[arg-type]
+    registry.register(_Product())
     if _several_processes():
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

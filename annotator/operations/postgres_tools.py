@@ -50,9 +50,8 @@ def server_major() -> int:
         return int(cursor.fetchone()[0]) // 10_000
 
 
-def environment() -> dict[str, str]:
-    """What the tools need to reach the database of the settings: nothing of it shows in the list of processes."""
-    given: Mapping[str, Any] = connection.settings_dict
+def environment(given: Mapping[str, Any]) -> dict[str, str]:
+    """What the tools need to reach a database of Django's settings: nothing of it shows in the list of processes."""
     options: Mapping[str, Any] = given.get("OPTIONS") or {}
     wanted = {
         "PGHOST": given.get("HOST"),
@@ -107,7 +106,11 @@ def replace_database(source: Path) -> None:
 
 def _run(command: Sequence[str | Path]) -> None:
     done = subprocess.run(
-        [str(part) for part in command], env=environment(), capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        env=environment(connection.settings_dict),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()[-3:]
