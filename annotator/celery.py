@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.signals import setup_logging
 from kombu import Exchange, Queue
+from redis.exceptions import RedisError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotator.settings")
 os.environ.setdefault("ANNOTATOR_PROCESS", "worker")
+
+logger = logging.getLogger(__name__)
 
 IO, GPU, PERIODIC = "io", "gpu", "periodic"
 DAY = 24 * 60 * 60
@@ -46,3 +53,37 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_django_logging(**_: object) -> None:
     """Django's LOGGING holds in workers too."""
+
+
+class SignOfLife(bootsteps.StartStopStep):
+    """Notes by the worker's own clock that its queues are served, also while its pool is busy for long.
+
+    In the loop of the worker's first process: a thread there could hold a lock at the moment the pool forks.
+    """
+
+    requires = ("celery.worker.components:Timer",)
+    every = 15.0
+
+    def start(self, parent: Any) -> None:
+        self.note(parent)
+        self.due = parent.timer.call_repeatedly(self.every, self.note, (parent,), priority=10)
+
+    def stop(self, _parent: Any) -> None:
+        if due := getattr(self, "due", None):
+            due.cancel()
+
+    def note(self, parent: Any) -> None:
+        selectors = import_module("annotator.jobs.selectors")
+        try:
+            for queue in parent.app.amqp.queues.consume_from:
+                selectors.note_queue_served(queue, host=parent.hostname, gpus=gpu_devices())
+        except (OSError, RedisError) as error:
+            logger.warning("The sign of life was not written: %s", error)
+
+
+def gpu_devices() -> int:
+    """NVIDIA devices this process may open. The driver is not asked: it must not be used before the pool forks."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+app.steps["worker"].add(SignOfLife)

@@ -7,6 +7,7 @@ from pathlib import Path
 from csp.constants import NONCE, SELF
 
 from annotator import env
+from annotator.common import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = env.path("ANNOTATOR_HOME")
@@ -39,8 +40,10 @@ INSTALLED_APPS = [
     "annotator.learning",
     "annotator.transfer",
     "annotator.workspace",
+    "annotator.operations",
 ]
 MIDDLEWARE = [
+    "annotator.common.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -139,8 +142,14 @@ MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 SOCKET_URL = env.text("ANNOTATOR_SOCKET_URL")
 SOCKET_PORT = env.integer("ANNOTATOR_SOCKET_PORT")
 
+UPGRADE_BACKUP = env.boolean("ANNOTATOR_UPGRADE_BACKUP")
+PROXIES = env.integer("ANNOTATOR_PROXIES")
+METRICS_TOKEN = env.text("ANNOTATOR_METRICS_TOKEN")
+SLOW_SECONDS = env.integer("ANNOTATOR_SLOW_MS") / 1000
 HTTPS = env.boolean("ANNOTATOR_HTTPS")
 SECURE_SSL_REDIRECT = HTTPS
+# Asked from inside, where there is no https.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -189,15 +198,4 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.text("ANNOTATOR_LOG_LEVEL")},
-    "loggers": {
-        "django.request": {"level": "ERROR"},
-        "django.channels.server": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configuration(form=env.text("ANNOTATOR_LOG_FORMAT"), level=env.text("ANNOTATOR_LOG_LEVEL"))

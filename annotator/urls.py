@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/", include((api, "api"))),
     *(path("", include(f"annotator.{app}.urls")) for app in APPS),
+    path("", include("annotator.operations.urls")),
     # Pages about items show answers and change the queue: they stand above the items themselves.
     path("", include("annotator.workspace.items_urls")),
 ]

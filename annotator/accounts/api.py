@@ -16,6 +16,7 @@ from annotator.accounts import services
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import ApiToken, User
 from annotator.common.api import after_of, parsed
+from annotator.common.clients import client_address, is_shared
 from annotator.common.errors import Forbidden
 from annotator.common.pagination import keyset_page
 
@@ -108,9 +109,12 @@ def _create(request: Request) -> Response:
     values = parsed(NewTokenIn, request)
     username, password = values.pop("username", ""), values.pop("password", "")
     if username or password:
-        address = request.META.get("REMOTE_ADDR", "")
         user = services.check_password(
-            request=request._request, username=username, password=password, address=address
+            request=request._request,
+            username=username,
+            password=password,
+            address=client_address(request._request),
+            shared=is_shared(request._request),
         )
     elif not request.user.is_authenticated:
         raise NotAuthenticated("Give user name and password.")

@@ -29,9 +29,11 @@ def generate_password() -> str:
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4))
 
 
-def check_password(*, request: HttpRequest | None, username: str, password: str, address: str) -> User:
+def check_password(
+    *, request: HttpRequest | None, username: str, password: str, address: str, shared: bool = False
+) -> User:
     """The person with this name and password; raises Invalid, or TooManyAttempts after too many failures."""
-    throttle.begin_attempt(username=username, address=address)
+    throttle.begin_attempt(username=username, address=address, shared=shared)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
         raise Invalid(
@@ -89,13 +91,16 @@ def change_password(*, user: User, password: str) -> None:
 
 
 def reset_password(*, user: User, by: User) -> str:
-    """A one-time password instead of the old one; all sessions end. The person must choose another at sign-in."""
+    """A one-time password instead of the old one; all sessions and tokens end. The person must choose another at sign-in."""
     _require_administrator(by)
     if not user.is_active:
         raise Conflict(
             f"{user.username} is deactivated.", code="inactive", hint="Reactivate the account first."
         )
-    return _give_password(user)
+    with transaction.atomic():
+        # Whoever asks for a reset may have lost more than a password: programs must be let in anew.
+        user.api_tokens.all().delete()
+        return _give_password(user)
 
 
 def deactivate(*, user: User, by: User) -> None:

@@ -15,12 +15,13 @@ from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts import selectors, services
 from annotator.accounts.forms import ChangePasswordForm, ProfileForm, SignInForm, TokenForm
 from annotator.accounts.middleware import SESSION_KEY
 from annotator.accounts.models import User
+from annotator.common.clients import client_address, is_shared
 from annotator.common.errors import AnnotatorError
 
 
@@ -58,7 +59,10 @@ def login(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 user = services.check_password(
-                    request=request, address=request.META.get("REMOTE_ADDR", ""), **form.cleaned_data
+                    request=request,
+                    address=client_address(request),
+                    shared=is_shared(request),
+                    **form.cleaned_data,
                 )
             except AnnotatorError as error:
                 form.add_error(None, " ".join(filter(None, [error.message, error.hint])))
@@ -125,7 +129,7 @@ def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     return redirect("accounts:profile")
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     return redirect("projects:list")
 

@@ -36,13 +36,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
         code="server_error",
         status=500,
         hint="It was logged. Nothing was lost.",
+        **({"request_id": found} if (found := getattr(request, "id", "")) else {}),
     )
     return render_error(request, error)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     hint = (
-        "Reload the page and try again. If it stays so behind a proxy, an administrator must add this site's "
-        "address to CSRF_TRUSTED_ORIGINS."
+        "Reload the page and try again. If it stays so behind a proxy, this site's address is missing in "
+        "CSRF_TRUSTED_ORIGINS: an administrator who is signed in finds what to set at /admin/check/, one who is not "
+        "with 'python manage.py selfcheck'."
     )
     return render_error(request, Forbidden("Your page is out of date.", code="csrf", hint=hint))

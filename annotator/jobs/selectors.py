@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.cache import cache
 from django.utils import timezone
 
+from annotator import celery
 from annotator.jobs.models import Job
 from annotator.jobs.services import LOST_AFTER
 
 SEEN_KEY = "jobs.worker_seen"
+QUEUES = (celery.IO, celery.GPU, celery.PERIODIC)
 SILENT_AFTER = timedelta(seconds=60)
 TITLES = {"import": "Import", "round": "Training round", "encode": "Encoding of items"}
 
@@ -38,6 +42,19 @@ def job_title(job: Job) -> str:
 def note_worker_alive() -> None:
     """Called by the periodic task that runs in the worker: beat, broker and worker are all there."""
     cache.set(SEEN_KEY, timezone.now(), timeout=None)
+
+
+def note_queue_served(queue: str, **facts: Any) -> None:
+    """Called by each worker's own clock, busy or not. `facts`: what else is worth knowing of it, such as GPUs."""
+    cache.set(f"{SEEN_KEY}.{queue}", {"at": timezone.now(), **facts}, timeout=None)
+    # For annotator.supervisor.probe: a plain number that goes by itself.
+    cache.set(f"{SEEN_KEY}.{queue}.{socket.gethostname()}", 1, timeout=SILENT_AFTER.seconds)
+
+
+def queues_served() -> dict[str, dict[str, Any] | None]:
+    """For each queue when a worker was last seen (`at`) and what it said of itself; None: never."""
+    found = cache.get_many([f"{SEEN_KEY}.{queue}" for queue in QUEUES])
+    return {queue: found.get(f"{SEEN_KEY}.{queue}") for queue in QUEUES}
 
 
 def worker_state() -> WorkerState:

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -19,6 +19,7 @@ from annotator.accounts.models import User
 from annotator.celery import app as celery_app
 from annotator.common.errors import AnnotatorError, Conflict
 from annotator.common.events import send_event
+from annotator.jobs.broker import messages_waiting
 from annotator.jobs.models import Job, JobQuerySet
 
 logger = logging.getLogger(__name__)
@@ -150,22 +151,37 @@ def cancel_job(*, job: Job) -> None:
 
 
 def recover_lost_jobs() -> int:
-    """Put jobs whose worker died, or whose message was lost, back into their queue; fail them after three tries."""
+    """Put jobs whose worker died, or whose message was lost, back into their queue; fail them after three tries.
+
+    A job that waits behind others is not sent again: only as many are as the broker holds too few messages.
+    """
     silent = timezone.now() - LOST_AFTER
-    lost = Job.objects.filter(
-        Q(state=Job.State.RUNNING, heartbeat_at__lt=silent)
-        | Q(state=Job.State.QUEUED, created_at__lt=silent, heartbeat_at=None)
-        | Q(state=Job.State.QUEUED, heartbeat_at__lt=silent)
-    )
+    dead = Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__lt=silent)
     count = 0
-    for job in lost:
-        if job.state == Job.State.RUNNING and job.attempts >= MAX_ATTEMPTS:
+    for job in dead:
+        if job.attempts >= MAX_ATTEMPTS:
             _finish(
                 job, Job.State.FAILED, error="The worker was lost three times, perhaps for want of memory."
             )
             continue
         same = Job.objects.filter(pk=job.pk, state=job.state, heartbeat_at=job.heartbeat_at)
         if same.update(state=Job.State.QUEUED, heartbeat_at=timezone.now()):
+            _enqueue(job)
+            count += 1
+    return count + _send_lost_messages(silent)
+
+
+def _send_lost_messages(silent: datetime) -> int:
+    """Send the longest waiting jobs again, so that each queue holds a message for every job that waits."""
+    waiting = Job.objects.filter(state=Job.State.QUEUED)
+    overdue = waiting.filter(
+        Q(created_at__lt=silent, heartbeat_at=None) | Q(heartbeat_at__lt=silent)
+    ).order_by("pk")
+    count = 0
+    for queue in sorted(set(overdue.values_list("queue", flat=True))):
+        missing = waiting.filter(queue=queue).count() - messages_waiting(queue)
+        for job in overdue.filter(queue=queue)[: max(missing, 0)]:
+            Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(heartbeat_at=timezone.now())
             _enqueue(job)
             count += 1
     return count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from annotator.common.errors import NotFound
 from annotator.common.pagination import key_from, keyset_page
@@ -17,7 +17,7 @@ from annotator.projects.access import can_inspect, can_manage
 PAGE = 30
 
 
-@require_GET
+@require_safe
 @login_required
 def job_list(request: HttpRequest, project_id: int) -> HttpResponse:
     """Jobs, newest first. htmx asks for the list alone."""
@@ -43,7 +43,7 @@ def job_list(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @login_required
 def card(request: HttpRequest, project_id: int, job_id: int) -> HttpResponse:
     """One job, as pages embed it."""

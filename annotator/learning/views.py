@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts.models import User
 from annotator.common.errors import AnnotatorError
@@ -56,7 +56,7 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def models_page(request: HttpRequest, project_id: int) -> HttpResponse:
     """Models with their measures, and the rounds that made them."""
     project, can = can_inspect(request.user, project_id)
@@ -84,7 +84,7 @@ def models_page(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def health_badge(request: HttpRequest, project_id: int) -> HttpResponse:
     """The header's badge, for refreshing."""
     project, _ = can_inspect(request.user, project_id)

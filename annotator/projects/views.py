@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts.views import signed_in
 from annotator.common.errors import Invalid
@@ -20,7 +20,7 @@ CREATE_FIELDS = ("name", "modality", "task", "description", "instructions")
 
 
 @login_required
-@require_GET
+@require_safe
 def project_list(request: HttpRequest) -> HttpResponse:
     user, archived = signed_in(request), request.GET.get("show") == "archived"
     context = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import http.client
 import os
@@ -9,18 +10,26 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 from annotator import env
-from annotator.supervisor import leftovers, lock, postgres, redis, services
+from annotator.supervisor import alone, leftovers, lock, postgres, redis, services
 from annotator.supervisor.errors import StartError
 from annotator.supervisor.logs import say
 from annotator.supervisor.processes import Supervisor
 from annotator.supervisor.services import Plan
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the application cannot start, 2 when the environment is wrong."""
     os.umask(0o077)
+    parser = argparse.ArgumentParser(prog="python -m annotator.supervisor", description=__doc__)
+    parser.add_argument(
+        "--only",
+        choices=alone.NAMES,
+        help="Run one process alone, in the place of this one, as containers do.",
+    )
+    only: str | None = parser.parse_args(arguments).only
     if problems := env.problems():
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         return 2
@@ -28,6 +37,8 @@ def main() -> int:
         say(f"{name} is set but means nothing here: see docs/reference/settings.md for the names.")
     plan = services.plan_from_environment()
     try:
+        if only is not None:
+            alone.replace_process(only, plan)
         plan.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with lock.held(plan.home):
             leftovers.end(plan.home / "processes.json")

@@ -32,3 +32,20 @@ def held(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def share(home: Path) -> int:
+    """Hold the data folder together with other single processes until this process ends, also across `exec`.
+
+    Raises StartError while the whole application or a restore has it. Returns the open file.
+    """
+    file = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise StartError(
+            f"{home} is in use by a whole application or a restore: wait for it, or set ANNOTATOR_HOME."
+        ) from None
+    os.set_inheritable(file, True)  # noqa: FBT003 - its only form
+    return file

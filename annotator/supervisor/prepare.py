@@ -23,6 +23,16 @@ def main() -> int:
     except SystemCheckError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    from annotator.common.errors import AnnotatorError
+    from annotator.operations.backup import before_upgrade
+
+    try:
+        kept = before_upgrade()
+    except AnnotatorError as error:
+        sys.stderr.write(f"{error.message} {error.hint}\n")
+        return 1
+    if kept is not None:
+        sys.stdout.write(f"The database was saved to {kept} before the upgrade.\n")
     call_command("migrate", interactive=False, verbosity=1)
     call_command("ensure_admin")
     collect_static(Path(settings.STATIC_ROOT))

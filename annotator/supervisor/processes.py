@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,15 @@ from annotator.supervisor.errors import StartError
 from annotator.supervisor.logs import APPLICATION_ERROR, Log, say
 
 FIRST_DELAY, LONGEST_DELAY, HEALTHY_AFTER = 0.5, 30.0, 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What a child runs: a command line, its environment, how far it steps back for others."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    nice: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,7 @@ class Service:
     patience: float = 10.0
     stage: int = 1
     errors: re.Pattern[str] = APPLICATION_ERROR
+    program: Program | None = None
 
 
 @dataclass(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from annotator import env
 from annotator.supervisor import children, postgres, redis
 from annotator.supervisor.logs import STORE_ERROR
-from annotator.supervisor.processes import Service
+from annotator.supervisor.processes import Program, Service
 
 CELERY = ("-m", "celery", "-A", "annotator.celery:app")
 QUIET_START = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -100,7 +101,22 @@ def web(plan: Plan) -> Service:
         *("--timeout", "120", "--graceful-timeout", "8", "--log-level", plan.log_level.lower()),
         "--no-control-socket",
     ]
-    return _python("web", command, plan, process="web")
+    # The processes keep their counts in files there, which /metrics adds up.
+    return _python(
+        "web", command, plan, process="web", extra={"PROMETHEUS_MULTIPROC_DIR": str(counts_folder(plan.home))}
+    )
+
+
+def counts_folder(home: Path) -> Path:
+    """Where web processes count requests; emptied before they start, since counts of dead processes stay."""
+    return home / "counts"
+
+
+def clear_counts(home: Path) -> None:
+    folder = counts_folder(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink(missing_ok=True)
 
 
 def sockets(plan: Plan) -> Service:
@@ -137,6 +153,17 @@ def beat(plan: Plan) -> Service:
     return _python("beat", command, plan, process="worker")
 
 
+# What can run by itself where each process has a machine or container of its own.
+ALONE = {
+    "web": web,
+    "sockets": sockets,
+    "worker-io": io_worker,
+    "worker-gpu": gpu_worker,
+    "worker-periodic": periodic_worker,
+    "beat": beat,
+}
+
+
 def _worker(
     queue: str, plan: Plan, *, threads: int, nice: int, preload: str = "", pool: str = "prefork"
 ) -> Service:
@@ -170,18 +197,25 @@ def _python(
     nice: int = 0,
     extra: Mapping[str, str] | None = None,
 ) -> Service:
-    environment = environment_of(plan, process=process, extra=extra)
-    return Service(
-        name=name,
-        start=lambda out: children.spawn(
-            [sys.executable, *command],
+    program = Program(
+        command=(sys.executable, *command),
+        environment=environment_of(plan, process=process, extra=extra),
+        nice=nice,
+    )
+
+    def start(out: int) -> subprocess.Popen[bytes]:
+        if process == "web":
+            clear_counts(plan.home)
+        return children.spawn(
+            program.command,
             output=out,
-            env=environment,
+            env=program.environment,
             cwd=env.ROOT,
             death_signal=death_signal,
             nice=nice,
-        ),
-    )
+        )
+
+    return Service(name=name, start=start, program=program)
 
 
 def environment_of(plan: Plan, *, process: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from annotator.accounts.models import User
 from annotator.common.downloads import file_response
@@ -117,7 +117,7 @@ def mapping(request: HttpRequest, project_id: int, import_id: int) -> HttpRespon
     return render(request, "transfer/mapping.html", context, status=status)
 
 
-@require_GET
+@require_safe
 @login_required
 def report(request: HttpRequest, project_id: int, job_id: int) -> HttpResponse:
     """Progress while the job runs, then what came in and what did not."""
@@ -145,7 +145,7 @@ def report(request: HttpRequest, project_id: int, job_id: int) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @login_required
 def report_errors(request: HttpRequest, project_id: int, job_id: int) -> HttpResponseBase:
     """All rows that could not be taken, as CSV."""

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from annotator.common.errors import Invalid, NotFound
 from annotator.common.pagination import key_from, keyset_page
@@ -36,7 +36,7 @@ ACTIONS = {
 COUNTED = 100_000  # counting stops here: 'more than 100,000'
 
 
-@require_GET
+@require_safe
 @login_required
 def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     """Items that match the filters, a page at a time."""
@@ -70,7 +70,7 @@ def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @login_required
 def item_detail(request: HttpRequest, project_id: int, item_id: int) -> HttpResponse:
     """One item with everything people did to it. Annotators, who label blind, may not see this."""

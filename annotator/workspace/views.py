@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title, worker_state
@@ -23,7 +23,7 @@ RECENT_JOBS = 4
 
 
 @login_required
-@require_GET
+@require_safe
 def annotate(request: HttpRequest, project_id: int) -> HttpResponse:
     """One item at a time, keyboard first. Everything after the first paint goes through the API."""
     project, can = can_annotate(request.user, project_id)
@@ -70,7 +70,7 @@ PARTS = ("figures", "jobs", "people", "queue")
 
 
 @login_required
-@require_GET
+@require_safe
 def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     """The project at a glance. `?part=` asks for one partial, which live events renew."""
     project, can = can_view(request.user, project_id)
@@ -91,7 +91,7 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def health_badge(request: HttpRequest, project_id: int) -> HttpResponse:
     """The header's badge: is the ranking sound, by which model, how old."""
     project, can = can_view(request.user, project_id)
@@ -100,7 +100,7 @@ def health_badge(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def curve(request: HttpRequest, project_id: int) -> JsonResponse:
     """Accuracy and macro-F1 on the random share by number of labels, for the chart."""
     project, _ = can_view(request.user, project_id)
@@ -123,7 +123,7 @@ def curve(request: HttpRequest, project_id: int) -> JsonResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def balance(request: HttpRequest, project_id: int) -> JsonResponse:
     """Answers by class, for the chart. People who label blind see no distribution."""
     project, _ = can_inspect(request.user, project_id)

@@ -298,7 +298,15 @@ def test_a_deactivated_member_is_out_at_once(world):
 
 
 # Pages of nobody's project. Behind `True` anybody, else who is signed in, else administrators.
-OPEN = {"healthz", "schema", "accounts:login", "accounts:home", "projects:accept_invitation"}
+OPEN = {
+    "healthz",
+    "operations:readyz",
+    "operations:metrics",
+    "schema",
+    "accounts:login",
+    "accounts:home",
+    "projects:accept_invitation",
+}
 SIGNED_IN = {
     "accounts:logout", "accounts:profile", "accounts:password_change", "accounts:create_token",
     "accounts:revoke_token", "projects:list", "projects:create", "api:me", "api:tokens", "api:token",
@@ -306,7 +314,7 @@ SIGNED_IN = {
 }  # fmt: skip
 ADMINISTRATORS = {
     "accounts:people", "accounts:reset_password", "accounts:deactivate", "accounts:reactivate",
-    "accounts:set_administrator",
+    "accounts:set_administrator", "operations:check", "operations:check_browser",
 }  # fmt: skip
 
 
