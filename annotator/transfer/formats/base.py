@@ -55,12 +55,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One item as the file tells it, not yet checked. `line` counts from 1 in its source."""
+    """One item as the file tells it, not yet checked. `line` counts from 1 in its source.
+
+    Of a row with `fetch`, the payload comes from there: a URL, or `storage:name/key`. With a `location` the payload is
+    looked at but not kept: it is fetched from there again whenever it is needed.
+    """
 
     line: int
     external_id: str = ""
     text: str | None = None
     payload: bytes | None = None
+    fetch: str = ""
+    location: str = ""
     labels: tuple[str, ...] = ()
     split: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
