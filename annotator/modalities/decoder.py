@@ -36,7 +36,7 @@ MAX_HEADER = 2**16
 def main() -> None:
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     _prepare()
-    _confine()
+    _confine(int(sys.argv[1]))
     write_message(outgoing, {"ready": True})
     while (header := read_header(incoming)) is not None:
         data = incoming.read(header["size"])
@@ -92,17 +92,19 @@ def _prepare() -> None:
         sample = io.BytesIO()
         Image.new("RGB", (2, 2)).save(sample, kind)
         image.examine(sample.getvalue())
+    for mode in ("1", "LA", "P", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "F"):
+        image._drawable(Image.new(mode, (2, 2)))
     for name in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii", "cp1252", "idna"):
         "a".encode(name)
 
 
-def _confine() -> None:
-    """Limits of this process, from here to its end."""
+def _confine(memory: int) -> None:
+    """Limits of this process, from here to its end; `memory` in bytes."""
     with suppress(OSError):
         os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if os.geteuid() == 0:
         # In some containers root may not become anybody else: the limits hold all the same.
         with suppress(PermissionError):

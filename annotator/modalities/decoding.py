@@ -49,10 +49,10 @@ class ChildLost(Exception):
 class Child:
     """One decoding process. After any exception but ModalityError it is of no use any more: close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = MEMORY) -> None:
         self.uses = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "annotator.modalities.decoder"],
+            [sys.executable, "-m", "annotator.modalities.decoder", str(memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
