@@ -25,6 +25,7 @@ PREFIX = "storage:"
 PAGE = 1_000
 MAX_LISTING = 16 * 2**20
 LISTING_SECONDS = 60.0
+LOOK_SECONDS = 5.0  # while a person waits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
 
+from annotator.common.errors import AnnotatorError
 from annotator.items import references
 from annotator.items.models import Asset
 from annotator.modalities import decoding
 from annotator.modalities.image import ImageInfo
+
+FETCHED_AT_ONCE = 6
 
 
 def asset_path(project_id: int, digest: str) -> Path:
@@ -40,6 +44,27 @@ def original(asset: Asset) -> Path:
             raise FileNotFoundError(kept)
         return kept
     return references.cached(asset.location, asset.digest, asset.size)
+
+
+def readable(project_id: int, wanted: Mapping[str, tuple[int, str]]) -> dict[str, Path]:
+    """Paths of many assets, given as {digest: (size, location)}; what lies elsewhere is fetched a few at a time.
+
+    What cannot be had has a path at which nothing is: whoever reads many goes on with the others.
+    """
+
+    def path_of(digest: str) -> Path:
+        size, location = wanted[digest]
+        try:
+            return original(Asset(project_id=project_id, digest=digest, size=size, location=location))
+        except (FileNotFoundError, AnnotatorError):
+            return asset_path(project_id, digest)
+
+    away = [digest for digest, (_, location) in wanted.items() if location]
+    found = {digest: asset_path(project_id, digest) for digest in wanted}
+    if away:
+        with ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as pool:
+            found |= zip(away, pool.map(path_of, away), strict=True)
+    return found
 
 
 def digest_of(data: bytes) -> str:

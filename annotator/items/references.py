@@ -18,7 +18,8 @@ from annotator.common.errors import AnnotatorError
 from annotator.common.fetch import fetch
 from annotator.modalities.image import MAX_BYTES
 
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds for an import to get one image
+VIEW_TIMEOUT = 10.0  # while somebody waits for it
 # Files that somebody may be about to read are left, even if the cache is over its size for a while.
 JUST_USED = 300.0
 LOOK_EVERY = 32  # files added between two looks at the size of the cache
@@ -33,13 +34,13 @@ class Changed(AnnotatorError):
     code, status = "asset_changed", 502
 
 
-def download(location: str, into: BinaryIO) -> None:
+def download(location: str, into: BinaryIO, timeout: float = TIMEOUT) -> None:
     """Write the object at a URL or `storage:name/key` into a file; FetchRefused or FetchFailed."""
     if location.startswith(storages.PREFIX):
         name, key = storages.split_location(location)
-        storages.get_object(storages.storage(name), key, max_bytes=MAX_BYTES, timeout=TIMEOUT, into=into)
+        storages.get_object(storages.storage(name), key, max_bytes=MAX_BYTES, timeout=timeout, into=into)
     else:
-        fetch(location, max_bytes=MAX_BYTES, timeout=TIMEOUT, into=into)
+        fetch(location, max_bytes=MAX_BYTES, timeout=timeout, into=into)
 
 
 def cached(location: str, digest: str, size: int) -> Path:
@@ -49,7 +50,7 @@ def cached(location: str, digest: str, size: int) -> Path:
         os.utime(path)
         return path
     data = io.BytesIO()
-    download(location, data)
+    download(location, data, VIEW_TIMEOUT)
     content = data.getvalue()
     if sha256(content).hexdigest() != digest:
         raise Changed(

@@ -29,7 +29,7 @@ class Options:
     """How a file is to be understood. Columns are named; an empty name means 'none'.
 
     `folder_labels`: the folder that holds an image names its class. `keep_rest`: other columns go into the item's meta.
-    `label_separator` splits a cell with several classes; empty means one class a cell.
+    With `by_reference`, images that lie elsewhere are not copied. `label_separator` splits a cell with several classes; empty means one class a cell.
     """
 
     encoding: str = "utf-8"
@@ -43,6 +43,7 @@ class Options:
     label_separator: str = ""
     keep_rest: bool = False
     folder_labels: bool = False
+    by_reference: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
