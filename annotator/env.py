@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -11,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -173,6 +176,30 @@ DECLARED: tuple[Setting, ...] = (
         help="Largest upload, in MiB.",
     ),
     Setting(
+        name="ANNOTATOR_FETCH_ALLOW",
+        kind=Kind.LIST,
+        help="Networks that are not public but may be asked for images of URL lists and by webhooks, such as `10.1.0.0/16,fd12::/48`. Empty: public addresses only.",
+    ),
+    Setting(
+        name="ANNOTATOR_FETCH_PORTS",
+        kind=Kind.LIST,
+        default="80,443,8000-8999",
+        help="Ports that may be asked for images of URL lists and by webhooks.",
+    ),
+    Setting(
+        name="ANNOTATOR_STORAGES",
+        kind=Kind.SECRET,
+        help='S3-style storages that managers may import from, as JSON: `{"name": {"endpoint": "https://s3.example.org", "bucket": "photos", "prefix": "", "access_key": "…", "secret_key": "…", "region": "us-east-1"}}`. The endpoints are trusted.',
+    ),
+    Setting(
+        name="ANNOTATOR_CACHE_MB",
+        kind=Kind.INTEGER,
+        default="2048",
+        minimum=64,
+        maximum=1048576,
+        help="Largest size of the cache of images that are kept elsewhere, in MiB.",
+    ),
+    Setting(
         name="ANNOTATOR_WEIGHTS",
         kind=Kind.TEXT,
         help="Folder with model weights as files, looked at before any download. Empty: none.",
@@ -234,6 +261,7 @@ DECLARED: tuple[Setting, ...] = (
     ),
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in DECLARED}
+STORAGE_FIELDS = ("endpoint", "bucket", "prefix", "access_key", "secret_key", "region")
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -308,6 +336,11 @@ def problems() -> list[str]:
             READERS[setting.kind](setting.name)
         except SettingError as error:
             found.append(str(error))
+    for read in (fetch_allow, fetch_ports, storages):
+        try:
+            read()
+        except SettingError as error:
+            found.append(str(error))
     for name, parse in (("DATABASE_URL", database_config), ("REDIS_URL", redis_urls)):
         try:
             if url := text(name):
@@ -322,6 +355,64 @@ def unknown_variables() -> list[str]:
     """Variables that start with ANNOTATOR_ but mean nothing: most often a slip of the pen."""
     known = {*BY_NAME, *(f"{s.name}_FILE" for s in DECLARED if s.kind is Kind.SECRET), *READ_ELSEWHERE}
     return sorted(name for name in os.environ if name.startswith("ANNOTATOR_") and name not in known)
+
+
+def fetch_allow() -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks that requests for people may reach though they are not public."""
+    try:
+        return tuple(ip_network(each) for each in items("ANNOTATOR_FETCH_ALLOW"))
+    except ValueError as error:
+        raise SettingError(
+            f"ANNOTATOR_FETCH_ALLOW is no list of networks ({error}): write something like 10.1.0.0/16."
+        ) from None
+
+
+def fetch_ports() -> tuple[tuple[int, int], ...]:
+    """Ranges of ports, both ends included."""
+    found = []
+    for each in items("ANNOTATOR_FETCH_PORTS"):
+        low, _, high = each.partition("-")
+        ends = (low.strip(), (high or low).strip())
+        if not all(end.isdecimal() and 1 <= int(end) <= 65535 for end in ends) or int(ends[0]) > int(ends[1]):
+            raise SettingError(
+                f"ANNOTATOR_FETCH_PORTS contains {each!r}: write ports and ranges such as 80,443,8000-8999."
+            )
+        found.append((int(ends[0]), int(ends[1])))
+    return tuple(found)
+
+
+def storages() -> dict[str, dict[str, str]]:
+    """The S3-style storages by name, each with all of STORAGE_FIELDS."""
+    value = text("ANNOTATOR_STORAGES")
+    try:
+        given = json.loads(value) if value else {}
+    except ValueError as error:
+        raise SettingError(f"ANNOTATOR_STORAGES is not JSON ({error}): correct it or unset it.") from None
+    if not isinstance(given, dict):
+        raise SettingError('ANNOTATOR_STORAGES is not a JSON object: write {"name": {"endpoint": …}}.')
+    return {name: _storage(name, fields) for name, fields in given.items()}
+
+
+def _storage(name: str, fields: Any) -> dict[str, str]:
+    about = f"The storage {name!r} of ANNOTATOR_STORAGES"
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
+        raise SettingError(f"{about} has a name with other characters than letters, digits, _ and -.")
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise SettingError(f"{about} is not an object of texts.")
+    if unknown := sorted(set(fields) - set(STORAGE_FIELDS)):
+        raise SettingError(
+            f"{about} has the unknown field {unknown[0]!r}; known are {', '.join(STORAGE_FIELDS)}."
+        )
+    parts = urlsplit(fields.get("endpoint", ""))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise SettingError(f"{about} needs an endpoint such as https://s3.example.org.")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", fields.get("bucket", "")):
+        raise SettingError(f"{about} needs the name of a bucket.")
+    if bool(fields.get("access_key")) != bool(fields.get("secret_key")):
+        raise SettingError(
+            f"{about} has one of access_key and secret_key; give both, or none for a public bucket."
+        )
+    return dict.fromkeys(STORAGE_FIELDS, "") | {"region": "us-east-1"} | fields
 
 
 def secret_key(home: Path) -> str:

@@ -138,6 +138,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
 
+# Requests made for people: which addresses they may reach, and the storages that an administrator named.
+FETCH_ALLOW = env.fetch_allow()
+FETCH_PORTS = env.fetch_ports()
+IMPORT_STORAGES = env.storages()
+CACHE_BYTES = env.integer("ANNOTATOR_CACHE_MB") * 2**20
+
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.
 SOCKET_URL = env.text("ANNOTATOR_SOCKET_URL")
 SOCKET_PORT = env.integer("ANNOTATOR_SOCKET_PORT")

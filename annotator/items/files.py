@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
 
+from annotator.common.errors import AnnotatorError
+from annotator.items import references
 from annotator.items.models import Asset
-from annotator.modalities import image
+from annotator.modalities import decoding
+from annotator.modalities.image import ImageInfo
+
+FETCHED_AT_ONCE = 6
 
 
 def asset_path(project_id: int, digest: str) -> Path:
@@ -26,6 +32,41 @@ def display_path(project_id: int, digest: str) -> Path:
     return _folder("thumbnails", project_id, digest) / f"{digest}.png"
 
 
+def original(asset: Asset) -> Path:
+    """Where the bytes of an asset can be read: the one way to them. FileNotFoundError when they were kept and are gone.
+
+    What is kept elsewhere is fetched, compared with the digest, and stays a while in a bounded cache; AnnotatorError
+    says why it cannot be had.
+    """
+    kept = asset_path(asset.project_id, asset.digest)
+    if kept.exists() or not asset.location:
+        if not kept.exists():
+            raise FileNotFoundError(kept)
+        return kept
+    return references.cached(asset.location, asset.digest, asset.size)
+
+
+def readable(project_id: int, wanted: Mapping[str, tuple[int, str]]) -> dict[str, Path]:
+    """Paths of many assets, given as {digest: (size, location)}; what lies elsewhere is fetched a few at a time.
+
+    What cannot be had has a path at which nothing is: whoever reads many goes on with the others.
+    """
+
+    def path_of(digest: str) -> Path:
+        size, location = wanted[digest]
+        try:
+            return original(Asset(project_id=project_id, digest=digest, size=size, location=location))
+        except (FileNotFoundError, AnnotatorError):
+            return asset_path(project_id, digest)
+
+    away = [digest for digest, (_, location) in wanted.items() if location]
+    found = {digest: asset_path(project_id, digest) for digest in wanted}
+    if away:
+        with ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as pool:
+            found |= zip(away, pool.map(path_of, away), strict=True)
+    return found
+
+
 def digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
@@ -37,22 +78,22 @@ def store(project_id: int, digest: str, data: bytes) -> None:
         write_atomically(path, data)
 
 
-def make_pictures(project_id: int, asset: Asset, data: bytes | Path) -> None:
-    """The thumbnail, and what browsers show of formats they do not know, where the bytes themselves will not do."""
-    if not is_own_thumbnail(asset):
-        path = thumbnail_path(project_id, asset.digest)
-        if not path.exists():
-            write_atomically(path, image.thumbnail(data))
-    if asset.media_type not in image.SHOWN_BY_BROWSERS:
-        path = display_path(project_id, asset.digest)
-        if not path.exists():
-            write_atomically(path, image.display(data))
+def make_pictures(project_id: int, digest: str, data: bytes | Path) -> ImageInfo:
+    """What the image is, decoded in a process with limits; ModalityError when it is none.
+
+    Keeps the thumbnail, and what browsers show of images they cannot draw, where the bytes themselves will not do.
+    """
+    small, large = thumbnail_path(project_id, digest), display_path(project_id, digest)
+    found = decoding.examine(data, thumbnail=not small.exists(), display=not large.exists())
+    for path, picture in ((small, found.thumbnail), (large, found.display)):
+        if picture is not None:
+            write_atomically(path, picture)
+    return found.info
 
 
-def is_own_thumbnail(asset: Asset) -> bool:
-    """Whether the image is so small that it is its own thumbnail."""
-    small = max(asset.width or 0, asset.height or 0) <= image.THUMBNAIL_SIDE
-    return small and asset.size <= 100_000 and asset.media_type in image.SHOWN_BY_BROWSERS
+def info_of(asset: Asset) -> ImageInfo:
+    """What is known of an asset that is an image."""
+    return ImageInfo(asset.media_type, asset.size, asset.width or 0, asset.height or 0, asset.frames)
 
 
 def remove(project_id: int, digests: Iterable[str]) -> None:

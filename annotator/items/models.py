@@ -26,6 +26,10 @@ class Asset(models.Model):
     size = models.BigIntegerField()
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
+    # Of an animation or a file of several pages, the first is what people see and label.
+    frames = models.PositiveIntegerField(default=1)
+    # Where the bytes are fetched from when they are not kept here: a URL, or `storage:name/key`.
+    location = models.TextField(default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -57,8 +57,9 @@ WHERE item_id IS NOT NULL AND NOT changed AND classes IS NOT NULL ORDER BY item_
 ON CONFLICT (item_id) DO UPDATE SET classes = excluded.classes, source = excluded.source
 """
 ADD_ASSETS = """
-INSERT INTO items_asset (project_id, digest, media_type, size, width, height, created_at)
-SELECT %s, *, now() FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::int[], %s::int[])
+INSERT INTO items_asset (project_id, digest, media_type, size, width, height, frames, location, created_at)
+SELECT %s, *, now()
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::int[], %s::int[], %s::int[], %s::text[])
 ON CONFLICT (project_id, digest) DO NOTHING
 """
 
@@ -82,7 +83,8 @@ class Outcome(StrEnum):
 class NewItem:
     """A checked item to add. Without an `external_id` it is named after its content.
 
-    Exactly one of `text` and `payload` (with its probed `asset`) is given. `classes` is what the source says the item is.
+    Either `text` or a probed `asset` is given: with its `payload`, or with a location from which it can be fetched again.
+    `classes` is what the source says the item is.
     """
 
     digest: str
@@ -196,9 +198,12 @@ def _add_assets(cursor: CursorWrapper, project_id: int, items: Sequence[NewItem]
     """Files first, rows after: a row without its bytes never exists."""
     assets: dict[str, Asset] = {}
     for item in items:
-        if item.asset is not None and item.payload is not None and item.digest not in assets:
+        if item.asset is not None and item.digest not in assets:
             assets[item.digest] = item.asset
+        if item.payload is not None:
             files.store(project_id, item.digest, item.payload)
     if assets:
-        columns = [(a.digest, a.media_type, a.size, a.width, a.height) for a in assets.values()]
+        columns = [
+            (a.digest, a.media_type, a.size, a.width, a.height, a.frames, a.location) for a in assets.values()
+        ]
         cursor.execute(ADD_ASSETS, [project_id, *map(list, zip(*columns, strict=True))])

@@ -55,8 +55,8 @@ def asset_response(request: HttpRequest, found: Asset, *, variant: str) -> HttpR
     if etag in parse_etags(request.headers.get("If-None-Match", "")):
         response = HttpResponseNotModified()
     else:
-        path, media_type = _file(found, variant)
         try:
+            path, media_type = _file(found, variant)
             response = file_response(path, media_type)
         except FileNotFoundError:
             raise NotFound(
@@ -78,16 +78,17 @@ def asset_response(request: HttpRequest, found: Asset, *, variant: str) -> HttpR
 
 
 def _file(found: Asset, variant: str) -> tuple[Path, str]:
-    original = files.asset_path(found.project_id, found.digest)
-    path, media_type = original, found.media_type
-    if variant == "thumbnail" and not files.is_own_thumbnail(found):
+    info = files.info_of(found)
+    if variant == "thumbnail" and not info.own_thumbnail:
         path, media_type = files.thumbnail_path(found.project_id, found.digest), "image/webp"
-    elif variant == "display" and found.media_type not in SHOWN_BY_BROWSERS:
+    elif variant == "display" and not info.shown_as_it_is:
         path, media_type = files.display_path(found.project_id, found.digest), "image/png"
-    if not path.exists() and original.exists():
+    else:
+        return files.original(found), found.media_type
+    if not path.exists():
         # Made when imported; a folder that was emptied to save space fills itself again.
         try:
-            files.make_pictures(found.project_id, found, original)
+            files.make_pictures(found.project_id, found.digest, files.original(found))
         except ModalityError as error:
             raise NotFound(
                 "The file of this item cannot be read.", code="asset_damaged", hint=str(error)

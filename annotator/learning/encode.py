@@ -11,8 +11,8 @@ import numpy.typing as npt
 from django.db import connection
 
 from annotator.common.errors import AnnotatorError
+from annotator.items import files
 from annotator.items.features import encode_missing, make_store, remove_store
-from annotator.items.files import asset_path
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobCancelled, JobRun
@@ -217,12 +217,12 @@ def samples_of(project: Project, rows: npt.NDArray[np.int64]) -> list[Any]:
     """What an encoder reads, in the order of `rows`: texts, or paths of files."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT i.row, i.text, a.digest FROM items_item i LEFT JOIN items_asset a ON a.id = i.asset_id
+            """SELECT i.row, i.text, a.digest, a.size, a.location
+               FROM items_item i LEFT JOIN items_asset a ON a.id = i.asset_id
                WHERE i.project_id = %s AND i.row = ANY(%s)""",
             [project.pk, rows.tolist()],
         )
-        found = {
-            row: text if digest is None else asset_path(project.pk, digest)
-            for row, text, digest in cursor.fetchall()
-        }
+        told = cursor.fetchall()
+    paths = files.readable(project.pk, {digest: (size, at) for _, _, digest, size, at in told if digest})
+    found = {row: text if digest is None else paths[digest] for row, text, digest, _, _ in told}
     return [found[row] for row in rows.tolist()]

@@ -121,7 +121,7 @@ def create_import(request: Request, project_id: int) -> Response:
     project, _ = can_manage(user, project_id)
     if (request.content_type or "").startswith("multipart/"):
         record = _start(request, project)
-        return Response(_report(record), status=202)
+        return Response(import_json(record), status=202)
     if project.modality != Project.Modality.TEXT:
         raise Invalid("Images are imported as files.", code="wrong_format")
     return Response(_add(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})"))
@@ -132,7 +132,7 @@ def create_import(request: Request, project_id: int) -> Response:
 def import_detail(request: Request, project_id: int, job_id: int) -> Response:
     """How far an import is, or what became of it."""
     can_manage(current_user(request), project_id)
-    return Response(_report(get_import_of_job(project_id, job_id)))
+    return Response(import_json(get_import_of_job(project_id, job_id)))
 
 
 @extend_schema(operation_id="imports_errors", responses={(200, "text/csv"): OpenApiTypes.STR})
@@ -149,7 +149,7 @@ def _start(request: Request, project: Project) -> Import:
         raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
     given: dict[str, Any] = {}
     if text := cast("dict[str, Any]", request.data).get("options"):
-        checked = OptionsIn(data=_json_object(text))
+        checked = OptionsIn(data=json_object(text))
         checked.is_valid(raise_exception=True)
         given = checked.validated_data
     user = current_user(request)
@@ -163,7 +163,8 @@ def _start(request: Request, project: Project) -> Import:
     return record
 
 
-def _json_object(text: Any) -> Any:
+def json_object(text: Any) -> Any:
+    """What a field of a form says in JSON, or a 400."""
     field = serializers.JSONField(binary=True)
     return field.run_validation(text if isinstance(text, str | bytes) else b"")
 
@@ -198,7 +199,8 @@ def _add(project: Project, values: list[dict[str, Any]], *, source: str) -> dict
     }
 
 
-def _report(record: Import) -> dict[str, Any]:
+def import_json(record: Import) -> dict[str, Any]:
+    """ImportOut of an import that was started."""
     assert record.job is not None
     counts = Counts.from_json(record.counts).to_json()
     del counts["error_bytes"]

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotator.transfer import api
+from annotator.transfer import api, remote_api
 
 urlpatterns = [
     path("projects/<int:project_id>/imports/", api.create_import, name="imports"),
+    path("projects/<int:project_id>/imports/urls/", remote_api.import_urls, name="imports_urls"),
+    path("projects/<int:project_id>/imports/bucket/", remote_api.import_bucket, name="imports_bucket"),
     path("projects/<int:project_id>/imports/<int:job_id>/", api.import_detail, name="import"),
     path(
         "projects/<int:project_id>/imports/<int:job_id>/errors.csv", api.import_errors, name="import_errors"

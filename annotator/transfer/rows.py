@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from annotator.items import files
 from annotator.items.models import Asset, Item
 from annotator.items.services import NewItem
-from annotator.modalities import ModalityError, image, text
+from annotator.modalities import ModalityError, text
 from annotator.projects.models import LabelSchema
 from annotator.transfer.formats import Row
 
@@ -48,7 +49,7 @@ def to_item(row: Row, project_id: int) -> NewItem:
     }
     try:
         if row.payload is not None:
-            return _image_item(row.payload, project_id, common)
+            return _image_item(row, row.payload, project_id, common)
         found = text.probe(row.text or "")
     except ModalityError as error:
         raise RowRefused(str(error)) from error
@@ -61,19 +62,13 @@ def known_labels(schema: LabelSchema) -> frozenset[str]:
     return frozenset(each.casefold() for c in classes for each in (c.key, c.name))
 
 
-def _image_item(payload: bytes, project_id: int, common: dict[str, Any]) -> NewItem:
-    info = image.probe(payload)
+def _image_item(row: Row, payload: bytes, project_id: int, common: dict[str, Any]) -> NewItem:
     digest = files.digest_of(payload)
-    asset = Asset(
-        project_id=project_id,
-        digest=digest,
-        media_type=info.media_type,
-        size=info.size,
-        width=info.width,
-        height=info.height,
-    )
-    files.make_pictures(project_id, asset, payload)
-    return NewItem(digest=digest, payload=payload, asset=asset, **common)
+    info = files.make_pictures(project_id, digest, payload)
+    if info.frames > 1:
+        common["meta"] = {"frames": info.frames, "shown": "the first frame"} | common["meta"]
+    asset = Asset(project_id=project_id, digest=digest, location=row.location, **asdict(info))
+    return NewItem(digest=digest, payload=None if row.location else payload, asset=asset, **common)
 
 
 def _clean(value: str, what: str) -> str:

@@ -24,6 +24,7 @@ from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
+from annotator.transfer.fetching import with_bytes
 from annotator.transfer.formats import (
     FORMATS,
     Format,
@@ -35,6 +36,7 @@ from annotator.transfer.formats import (
     Source,
     format_of,
 )
+from annotator.transfer.formats.bucket import listing_of
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.rows import RowRefused, known_labels, to_item
@@ -68,7 +70,7 @@ class Batch:
 def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile[bytes]]) -> Import:
     """Keep uploaded files for an import of this project; Invalid when they do not fit together."""
     _check_open(project)
-    names = [_base_name(each.name or "") for each in files]
+    names = [base_name(each.name or "") for each in files]
     try:
         kind = format_of(names, project.modality)
     except FormatError as error:
@@ -172,7 +174,9 @@ def add_rows(*, project: Project, rows: Sequence[Row], source: str) -> tuple[Cou
 def remove_files(record: Import) -> None:
     """Delete the uploaded files; what was wrong with them stays."""
     for each in record.files:
-        (record.folder / each["stored"]).unlink(missing_ok=True)
+        path = record.folder / each["stored"]
+        path.unlink(missing_ok=True)
+        listing_of(path).unlink(missing_ok=True)
 
 
 def remove_old_files() -> None:
@@ -217,10 +221,10 @@ def _batches(record: Import, sources: list[Source], *, skip: int) -> Iterator[Ba
     batch, before = Batch(), 0
     kind, options = FORMATS[record.format], Options.from_json(record.options)
     for source in sources:
-        for row in _rows(kind, source, options):
-            if skip:
-                skip -= 1
-                continue
+        rows = _rows(kind, source, options)
+        while skip and next(rows, None) is not None:
+            skip -= 1
+        for row in with_bytes(rows):
             _add(batch, source, row, record.project_id)
             if batch.full:
                 batch.position = before + source.position
@@ -259,7 +263,7 @@ def _sources(record: Import) -> list[Source]:
     return [Source(record.folder / each["stored"], each["name"]) for each in record.files]
 
 
-def _base_name(name: str) -> str:
+def base_name(name: str) -> str:
     """The last part of an uploaded file's name, printable and in normal form."""
     last = PurePosixPath(name.replace("\\", "/")).name
     return "".join(c for c in unicodedata.normalize("NFC", last) if c.isprintable())[:200] or "file"

@@ -101,7 +101,7 @@ def test_a_large_image_gets_a_thumbnail_and_a_tiff_a_picture_for_browsers(projec
     data = image_bytes((600, 400), "TIFF")
     item = image_item(data)
     assert item.asset
-    files.make_pictures(project.pk, item.asset, data)
+    files.make_pictures(project.pk, item.digest, data)
     assert files.thumbnail_path(project.pk, item.digest).exists()
     assert files.display_path(project.pk, item.digest).exists()
 

@@ -62,6 +62,8 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "projects:revoke_invitation": {"POST": MANAGERS},
     "projects:schema": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:import": {"GET": MANAGERS, "POST": MANAGERS},
+    "transfer:import_urls": {"POST": MANAGERS},
+    "transfer:import_bucket": {"POST": MANAGERS},
     "transfer:mapping": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:report": {"GET": MANAGERS},
     "transfer:report_errors": {"GET": MANAGERS},
@@ -98,6 +100,8 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "api:invitations": {"GET": MANAGERS, "POST": MANAGERS},
     "api:invitation": {"DELETE": MANAGERS},
     "api:imports": {"POST": MANAGERS},
+    "api:imports_urls": {"POST": MANAGERS},
+    "api:imports_bucket": {"GET": MANAGERS, "POST": MANAGERS},
     "api:import": {"GET": MANAGERS},
     "api:import_errors": {"GET": MANAGERS},
 }

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from annotator.transfer.formats import archive, delimited, jsonl, pictures, plain
+from annotator.transfer.formats import archive, bucket, delimited, jsonl, pictures, plain, urls
 from annotator.transfer.formats.base import Format, FormatError, Layout, Options, Row, RowError, Source
 
 FORMATS: Mapping[str, Format] = {
     each.key: each
-    for each in (delimited.CSV, delimited.TSV, jsonl.FORMAT, plain.FORMAT, archive.FORMAT, pictures.FORMAT)
+    for each in (
+        delimited.CSV,
+        delimited.TSV,
+        jsonl.FORMAT,
+        plain.FORMAT,
+        archive.FORMAT,
+        pictures.FORMAT,
+        urls.FORMAT,
+        bucket.FORMAT,
+    )
 }
 
 __all__ = [

@@ -29,7 +29,7 @@ class Options:
     """How a file is to be understood. Columns are named; an empty name means 'none'.
 
     `folder_labels`: the folder that holds an image names its class. `keep_rest`: other columns go into the item's meta.
-    `label_separator` splits a cell with several classes; empty means one class a cell.
+    With `by_reference`, images that lie elsewhere are not copied. `label_separator` splits a cell with several classes; empty means one class a cell.
     """
 
     encoding: str = "utf-8"
@@ -43,6 +43,7 @@ class Options:
     label_separator: str = ""
     keep_rest: bool = False
     folder_labels: bool = False
+    by_reference: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,12 +56,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One item as the file tells it, not yet checked. `line` counts from 1 in its source."""
+    """One item as the file tells it, not yet checked. `line` counts from 1 in its source.
+
+    Of a row with `fetch`, the payload comes from there: a URL, or `storage:name/key`. With a `location` the payload is
+    looked at but not kept: it is fetched from there again whenever it is needed.
+    """
 
     line: int
     external_id: str = ""
     text: str | None = None
     payload: bytes | None = None
+    fetch: str = ""
+    location: str = ""
     labels: tuple[str, ...] = ()
     split: str = ""
     meta: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,104 @@
+"""Imports of images that lie elsewhere, for programs: addresses, and prefixes of a storage."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view, parser_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotator.accounts.authentication import current_user
+from annotator.common import storages
+from annotator.common.api import StorableJSONParser, parsed
+from annotator.common.errors import Invalid
+from annotator.projects.access import can_manage
+from annotator.transfer import remote
+from annotator.transfer.api import ImportOut, LimitedMultiPartParser, OptionsIn, import_json, json_object
+
+
+class UrlsIn(serializers.Serializer[Any]):
+    urls = serializers.ListField(
+        child=serializers.CharField(max_length=2_000), min_length=1, max_length=remote.MAX_URLS
+    )
+    by_reference = serializers.BooleanField(
+        default=False, help_text="Keep no copy: fetch an image again whenever it is needed."
+    )
+
+
+class UrlListIn(serializers.Serializer[Any]):
+    file = serializers.FileField(help_text="CSV, TSV, JSON lines, or one address a line.")
+    options = serializers.JSONField(
+        required=False, help_text="OptionsIn as JSON; `text` names the column of the addresses."
+    )
+    by_reference = serializers.BooleanField(default=False)
+
+
+class BucketIn(serializers.Serializer[Any]):
+    storage = serializers.CharField(max_length=50)
+    prefix = serializers.CharField(
+        allow_blank=True, default="", max_length=remote.MAX_PREFIX, trim_whitespace=False
+    )
+    folder_labels = serializers.BooleanField(default=False)
+    by_reference = serializers.BooleanField(default=False)
+
+
+class StoragesOut(serializers.Serializer[Any]):
+    storages = serializers.ListField(child=serializers.CharField())
+
+
+@extend_schema(
+    operation_id="imports_urls",
+    request={"application/json": UrlsIn, "multipart/form-data": UrlListIn},
+    responses={202: ImportOut},
+)
+@api_view(["POST"])
+@parser_classes([LimitedMultiPartParser, StorableJSONParser])
+def import_urls(request: Request, project_id: int) -> Response:
+    """Images at public http(s) addresses: up to 10,000 as JSON, or any number as a file with the usual columns."""
+    user = current_user(request)
+    project, _ = can_manage(user, project_id)
+    if (request.content_type or "").startswith("multipart/"):
+        changes = _options(request)
+        upload = request.FILES.get("file")
+        if upload is None:
+            raise Invalid("Send the list in a field named 'file'.", code="no_files")
+        record = remote.receive_urls(project=project, user=user, upload=cast("Any", upload))
+    else:
+        given = parsed(UrlsIn, request)
+        changes = {"by_reference": given["by_reference"]}
+        record = remote.receive_url_texts(project=project, user=user, urls=given["urls"])
+    remote.start(record=record, user=user, changes=changes)
+    return Response(import_json(record), status=202)
+
+
+@extend_schema(methods=["GET"], operation_id="imports_storages", responses=StoragesOut)
+@extend_schema(methods=["POST"], operation_id="imports_bucket", request=BucketIn, responses={202: ImportOut})
+@api_view(["GET", "POST"])
+@parser_classes([StorableJSONParser])
+def import_bucket(request: Request, project_id: int) -> Response:
+    """Images under a prefix of an S3-style storage; GET names the storages that an administrator set up."""
+    user = current_user(request)
+    project, _ = can_manage(user, project_id)
+    if request.method == "GET":
+        return Response({"storages": storages.names()})
+    given = parsed(BucketIn, request)
+    record = remote.receive_bucket(
+        project=project, user=user, storage=given["storage"], prefix=given["prefix"]
+    )
+    changes = {name: given[name] for name in ("by_reference", "folder_labels")}
+    remote.start(record=record, user=user, changes=changes)
+    return Response(import_json(record), status=202)
+
+
+def _options(request: Request) -> dict[str, Any]:
+    given = cast("dict[str, Any]", request.data)
+    chosen: dict[str, Any] = {}
+    if text := given.get("options"):
+        checked = OptionsIn(data=json_object(text))
+        checked.is_valid(raise_exception=True)
+        chosen = dict(checked.validated_data)
+    by_reference = serializers.BooleanField().run_validation(given.get("by_reference", False))
+    return chosen | {"by_reference": by_reference}
