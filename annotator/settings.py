@@ -134,6 +134,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
+IMPORT_ROOTS = env.items("ANNOTATOR_IMPORT_ROOTS")
 
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.
 SOCKET_URL = env.text("ANNOTATOR_SOCKET_URL")

@@ -62,6 +62,10 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "projects:revoke_invitation": {"POST": MANAGERS},
     "projects:schema": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:import": {"GET": MANAGERS, "POST": MANAGERS},
+    "transfer:server": {"GET": MANAGERS, "POST": MANAGERS},
+    "transfer:check": {"GET": MANAGERS},
+    "transfer:check_errors": {"GET": MANAGERS},
+    "transfer:picture": {"GET": MANAGERS},
     "transfer:mapping": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:report": {"GET": MANAGERS},
     "transfer:report_errors": {"GET": MANAGERS},
@@ -100,6 +104,10 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "api:imports": {"POST": MANAGERS},
     "api:import": {"GET": MANAGERS},
     "api:import_errors": {"GET": MANAGERS},
+    "api:import_start": {"POST": MANAGERS},
+    "api:uploads": {"POST": MANAGERS},
+    "api:upload": {"GET": MANAGERS, "PUT": MANAGERS, "DELETE": MANAGERS},
+    "api:upload_complete": {"POST": MANAGERS},
 }
 # Bodies for views that look at what is sent before they look for the object.
 BODIES: dict[str, dict[str, Any]] = {

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from annotator.transfer.formats import archive, delimited, jsonl, pictures, plain
+from annotator.transfer.formats import archive, delimited, excel, jsonl, parquet, pictures, plain
 from annotator.transfer.formats.base import Format, FormatError, Layout, Options, Row, RowError, Source
 
 FORMATS: Mapping[str, Format] = {
     each.key: each
-    for each in (delimited.CSV, delimited.TSV, jsonl.FORMAT, plain.FORMAT, archive.FORMAT, pictures.FORMAT)
+    for each in (
+        delimited.CSV,
+        delimited.TSV,
+        jsonl.FORMAT,
+        plain.FORMAT,
+        parquet.FORMAT,
+        excel.FORMAT,
+        archive.FORMAT,
+        pictures.FORMAT,
+    )
 }
 
 __all__ = [

@@ -13,11 +13,15 @@ PREVIEW_ROWS = 10
 
 @dataclass
 class Source:
-    """A file to read; readers keep `position` (bytes read so far) current, so that progress can be told."""
+    """A file to read; readers keep `position` (bytes read so far) current, so that progress can be told.
+
+    `refused` says why this one must not be opened at all: it is reported, the others are read.
+    """
 
     path: Path
     name: str
     position: int = 0
+    refused: str = ""
 
     @property
     def size(self) -> int:
@@ -29,7 +33,8 @@ class Options:
     """How a file is to be understood. Columns are named; an empty name means 'none'.
 
     `folder_labels`: the folder that holds an image names its class. `keep_rest`: other columns go into the item's meta.
-    `label_separator` splits a cell with several classes; empty means one class a cell.
+    `label_separator` splits a cell with several classes; empty means one class a cell. `sheet`: of a workbook, its
+    first where empty. `conflict`: what becomes of a row whose id has other content (`items.matching.OnConflict`).
     """
 
     encoding: str = "utf-8"
@@ -43,6 +48,8 @@ class Options:
     label_separator: str = ""
     keep_rest: bool = False
     folder_labels: bool = False
+    sheet: str = ""
+    conflict: str = "keep"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,10 +62,14 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One item as the file tells it, not yet checked. `line` counts from 1 in its source."""
+    """One item as the file tells it, not yet checked. `line` counts from 1 in its source.
+
+    `written` is the name before it was brought into normal form, where that changed it.
+    """
 
     line: int
     external_id: str = ""
+    written: str = ""
     text: str | None = None
     payload: bytes | None = None
     labels: tuple[str, ...] = ()
@@ -85,6 +96,7 @@ class Layout:
     folders: list[str] = field(default_factory=list)
     entries: int | None = None
     notes: list[str] = field(default_factory=list)
+    sheets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
