@@ -98,6 +98,7 @@ CELERY_BEAT_SCHEDULE = {
         "labeling.return_expired_leases": 15.0,
         "learning.start_due_rounds": 20.0,
         "jobs.recover_lost_jobs": 15.0,
+        "transfer.remove_old_files": 3600.0,
     }.items()
 }
 

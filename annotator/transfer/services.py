@@ -106,6 +106,7 @@ def look(record: Import, options: Options | None = None) -> Layout:
 def start_import(*, record: Import, options: Options, user: User | None) -> Job:
     """Read the files in the background; a finished attempt may be followed by another."""
     check_open(record.project)
+    refuse_started(record)
     check_options(record, options)
     with transaction.atomic():
         locked = Import.objects.select_for_update(of=["self"]).select_related("job").get(pk=record.pk)

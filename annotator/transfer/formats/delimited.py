@@ -25,6 +25,7 @@ from annotator.transfer.formats.characters import detect_encoding, lines
 
 DELIMITERS = {",": "Comma", "\t": "Tab", ";": "Semicolon", "|": "Bar"}
 SAMPLE_RECORDS = 50
+ONLY_HEADER = "There is a line that names the columns, and no row below it."
 # csv keeps one limit for the process; a larger one would only cost memory.
 csv.field_size_limit(2 * MAX_BYTES)
 # Nobody knows where such a field was meant to end: what follows would be read wrongly.
@@ -44,6 +45,8 @@ def inspect(source: Source, given: Options | None) -> Layout:
     notes = []
     if encoding != "utf-8" and not given:
         notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
+    if not shown:
+        notes.append(ONLY_HEADER)
     ragged = sum(len(row) != len(columns) for row in shown)
     if ragged:
         notes.append(

@@ -23,7 +23,7 @@ from annotator.transfer.formats.base import (
     Source,
 )
 from annotator.transfer.formats.cells import guess_columns, plain, row_of_cells, shown
-from annotator.transfer.formats.delimited import column_names, has_header, longest
+from annotator.transfer.formats.delimited import ONLY_HEADER, column_names, has_header, longest
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -64,7 +64,8 @@ def inspect(source: Source, given: Options | None) -> Layout:
     options = given or Options(header=header, sheet=sheet)
     if options.text not in columns:
         options = replace(options, header=header, sheet=sheet, **guessed)
-    return Layout(options=options, columns=columns, rows=body, sheets=sheets)
+    notes = [] if body else [ONLY_HEADER]
+    return Layout(options=options, columns=columns, rows=body, sheets=sheets, notes=notes)
 
 
 def read(source: Source, options: Options) -> Iterator[Row | RowError]:

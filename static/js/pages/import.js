@@ -101,6 +101,7 @@ export function wireUpload(form) {
     say(wrong);
     if (!wrong) send();
   });
+  form.noValidate = true; // what was dropped is in neither field
   part("folder").hidden = false; // folders cannot be chosen without this script
 }
 
