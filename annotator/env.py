@@ -200,6 +200,11 @@ DECLARED: tuple[Setting, ...] = (
         help="Largest size of the cache of images that are kept elsewhere, in MiB.",
     ),
     Setting(
+        name="ANNOTATOR_IMPORT_ROOTS",
+        kind=Kind.LIST,
+        help="Folders of this server, as absolute paths separated by commas, from which managers of projects may import. Files are read in place. Empty: none.",
+    ),
+    Setting(
         name="ANNOTATOR_WEIGHTS",
         kind=Kind.TEXT,
         help="Folder with model weights as files, looked at before any download. Empty: none.",

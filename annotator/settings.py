@@ -101,6 +101,7 @@ CELERY_BEAT_SCHEDULE = {
         "labeling.return_expired_leases": 15.0,
         "learning.start_due_rounds": 20.0,
         "jobs.recover_lost_jobs": 15.0,
+        "transfer.remove_old_files": 3600.0,
     }.items()
 }
 
@@ -137,6 +138,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 MAX_UPLOAD_BYTES = env.integer("ANNOTATOR_MAX_UPLOAD_MB") * 2**20
+IMPORT_ROOTS = env.items("ANNOTATOR_IMPORT_ROOTS")
 
 # Requests made for people: which addresses they may reach, and the storages that an administrator named.
 FETCH_ALLOW = env.fetch_allow()

@@ -91,6 +91,18 @@ def make_pictures(project_id: int, digest: str, data: bytes | Path) -> ImageInfo
     return found.info
 
 
+def look(data: bytes | Path) -> ImageInfo:
+    """As `make_pictures`, and nothing is kept."""
+    return decoding.examine(data, thumbnail=False, display=False).info
+
+
+def thumbnail_of(data: bytes | Path) -> bytes:
+    """The thumbnail alone, and nothing is kept; ModalityError."""
+    made = decoding.examine(data, display=False).thumbnail
+    assert made is not None
+    return made
+
+
 def info_of(asset: Asset) -> ImageInfo:
     """What is known of an asset that is an image."""
     return ImageInfo(asset.media_type, asset.size, asset.width or 0, asset.height or 0, asset.frames)

@@ -3,57 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from annotator.items import files
-from annotator.items.models import Asset, Item
+from annotator.items.matching import Match, NewItem, OnConflict, Outcome, ProjectLookup, match_items
+from annotator.items.models import Asset
 from annotator.projects.models import Project
 
-STAGE = """
-CREATE TEMPORARY TABLE staged_items (
-  ordinal int, named bool, external_id text, text text, content_hash text, split text, meta jsonb, classes jsonb,
-  item_id bigint, changed bool
-) ON COMMIT DROP
+__all__ = [
+    "NewItem",
+    "Outcome",
+    "add_items",
+    "add_predictions",
+    "item_lock",
+    "place_items",
+    "remove_unused_assets",
+]
+
+COPY_ITEMS = """
+COPY items_item (project_id, row, external_id, text, asset_id, content_hash, split, meta, created_at) FROM STDIN
 """
-COPY = "COPY staged_items (ordinal, named, external_id, text, content_hash, split, meta, classes) FROM STDIN"
-# Subqueries, not joins: they look up each row by index, so that the cost does not grow with the project.
-FIND_BY_ID = """
-UPDATE staged_items s SET (item_id, changed) = (
-  SELECT i.id, i.content_hash <> s.content_hash FROM items_item i
-  WHERE i.project_id = %(project)s AND i.external_id = s.external_id)
-"""
-# Rows without a name of their own are the same item when their content is.
-FIND_BY_CONTENT = """
-UPDATE staged_items s SET (item_id, changed) = (
-  SELECT i.id, false FROM items_item i
-  WHERE i.project_id = %(project)s AND i.content_hash = s.content_hash ORDER BY i.id LIMIT 1)
-WHERE NOT s.named AND s.item_id IS NULL
-"""
-INSERT = """
-WITH added AS (
-  INSERT INTO items_item (project_id, row, external_id, text, asset_id, content_hash, split, meta, created_at)
-  SELECT %(project)s, %(first)s + row_number() OVER (ORDER BY s.ordinal) - 1, s.external_id, s.text, a.id,
-         s.content_hash, s.split, s.meta, now()
-  FROM staged_items s
-  LEFT JOIN items_asset a ON a.project_id = %(project)s AND a.digest = s.content_hash AND s.text IS NULL
-  WHERE s.item_id IS NULL
-  RETURNING id, external_id
-)
+# Rows are dense: those just added are a range of the index.
+ADD_LABELS = """
 INSERT INTO items_importedlabel (item_id, classes, source, created_at)
-SELECT added.id, s.classes, %(source)s, now()
-FROM added JOIN staged_items s ON s.external_id = added.external_id WHERE s.classes IS NOT NULL
+SELECT i.id, l.classes, %(source)s, now()
+FROM unnest(%(rows)s::int[], %(classes)s::jsonb[]) AS l(row, classes)
+JOIN items_item i ON i.project_id = %(project)s AND i.row = l.row
 """
 LABEL_KNOWN = """
 INSERT INTO items_importedlabel (item_id, classes, source, created_at)
-SELECT DISTINCT ON (item_id) item_id, classes, %(source)s, now() FROM staged_items
-WHERE item_id IS NOT NULL AND NOT changed AND classes IS NOT NULL ORDER BY item_id, ordinal
+SELECT l.item_id, l.classes, %(source)s, now() FROM unnest(%(items)s::bigint[], %(classes)s::jsonb[]) AS l(item_id, classes)
 ON CONFLICT (item_id) DO UPDATE SET classes = excluded.classes, source = excluded.source
 """
 ADD_ASSETS = """
@@ -73,34 +58,6 @@ ON CONFLICT (item_id, source) DO UPDATE SET classes = excluded.classes, created_
 """
 
 
-class Outcome(StrEnum):
-    CREATED = "created"
-    KNOWN = "known"
-    CHANGED = "changed"  # the id is taken by an item with other content, which stays as it is
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewItem:
-    """A checked item to add. Without an `external_id` it is named after its content.
-
-    Either `text` or a probed `asset` is given: with its `payload`, or with a location from which it can be fetched again.
-    `classes` is what the source says the item is.
-    """
-
-    digest: str
-    external_id: str = ""
-    text: str | None = None
-    payload: bytes | None = None
-    asset: Asset | None = None
-    split: str = Item.Split.POOL
-    meta: dict[str, Any] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        return self.external_id or self.digest[:32]
-
-
 @contextmanager
 def item_lock(project_id: int) -> Iterator[CursorWrapper]:
     """A transaction in which nobody else adds items to, or deletes items from, the project."""
@@ -114,24 +71,48 @@ def add_items(*, project_id: int, items: Sequence[NewItem], source: str) -> list
 
     `source` says where imported labels come from. Adding the same items again changes nothing.
     """
-    outcomes, first_of = _within_batch(items)
+    return [match.outcome for match in place_items(project_id=project_id, items=items, source=source)]
+
+
+def place_items(
+    *, project_id: int, items: Sequence[NewItem], source: str, on_conflict: str = OnConflict.KEEP
+) -> list[Match]:
+    """`add_items` that also tells under which id each row went in, or what stood in its way."""
     with item_lock(project_id) as cursor:
-        _add_assets(cursor, project_id, [items[n] for n in first_of])
-        cursor.execute(STAGE)
-        with cursor.copy(COPY) as copy:
-            for n in first_of:
-                copy.write_row(_staged(n, items[n]))
-        values: dict[str, int | str] = {"project": project_id, "source": source[:200]}
-        cursor.execute(FIND_BY_ID, values)
-        cursor.execute(FIND_BY_CONTENT, values)
-        cursor.execute("SELECT ordinal, changed FROM staged_items WHERE item_id IS NOT NULL")
-        for ordinal, changed in cursor.fetchall():
-            outcomes[ordinal] = Outcome.CHANGED if changed else Outcome.KNOWN
-        cursor.execute(LABEL_KNOWN, values)
-        if created := sum(outcomes[n] is Outcome.CREATED for n in first_of):
-            cursor.execute(INSERT, values | {"first": Project.reserve_rows(project_id, created)})
-        cursor.execute("DROP TABLE staged_items")
-    return outcomes
+        matches = match_items(items, ProjectLookup(cursor, project_id), on_conflict)
+        new = [n for n, match in enumerate(matches) if match.outcome is Outcome.CREATED]
+        source = source[:200]
+        _label_known(cursor, source, zip(items, matches, strict=True))
+        if new:
+            assets = _add_assets(cursor, project_id, [items[n] for n in new])
+            first = Project.reserve_rows(project_id, len(new))
+            now = timezone.now()
+            with cursor.copy(COPY_ITEMS) as copy:
+                for row, n in enumerate(new, start=first):
+                    item = items[n]
+                    asset = assets[item.digest] if item.text is None else None
+                    meta = json.dumps(item.meta) if item.meta else "{}"
+                    copy.write_row(
+                        (
+                            project_id,
+                            row,
+                            matches[n].name,
+                            item.text,
+                            asset,
+                            item.digest,
+                            item.split,
+                            meta,
+                            now,
+                        )
+                    )
+            labels = [(row, items[n].classes) for row, n in enumerate(new, start=first) if items[n].classes]
+            if labels:
+                values: dict[str, Any] = {
+                    "rows": [row for row, _ in labels],
+                    "classes": [json.dumps(classes) for _, classes in labels],
+                }
+                cursor.execute(ADD_LABELS, values | {"project": project_id, "source": source})
+    return matches
 
 
 def add_predictions(*, project_id: int, source: str, rows: Sequence[tuple[int, dict[str, float]]]) -> int:
@@ -170,40 +151,33 @@ def remove_unused_assets(*, project_id: int, digests: Sequence[str]) -> None:
         transaction.on_commit(remove_files)
 
 
-def _within_batch(items: Sequence[NewItem]) -> tuple[list[Outcome], list[int]]:
-    """Outcomes as far as the batch itself decides, and the positions of first occurrences."""
-    outcomes, first_of = [Outcome.CREATED] * len(items), []
-    digest_of: dict[str, str] = {}
-    contents: set[str] = set()
-    for n, item in enumerate(items):
-        known = digest_of.get(item.identity)
-        if known is not None:
-            outcomes[n] = Outcome.KNOWN if known == item.digest else Outcome.CHANGED
-        elif not item.external_id and item.digest in contents:
-            outcomes[n] = Outcome.KNOWN
-        else:
-            digest_of[item.identity] = item.digest
-            contents.add(item.digest)
-            first_of.append(n)
-    return outcomes, first_of
+def _label_known(cursor: CursorWrapper, source: str, rows: Iterable[tuple[NewItem, Match]]) -> None:
+    """What this import says of items that were there; of several rows for one item, the first counts."""
+    labels: dict[int, str] = {}
+    for item, match in rows:
+        if match.outcome is Outcome.KNOWN and match.item_id is not None and item.classes:
+            labels.setdefault(match.item_id, json.dumps(item.classes))
+    if labels:
+        values: dict[str, Any] = {"items": list(labels), "classes": list(labels.values()), "source": source}
+        cursor.execute(LABEL_KNOWN, values)
 
 
-def _staged(n: int, item: NewItem) -> tuple[Any, ...]:
-    classes = json.dumps(list(item.classes)) if item.classes else None
-    meta = json.dumps(item.meta) if item.meta else "{}"
-    return n, bool(item.external_id), item.identity, item.text, item.digest, item.split, meta, classes
-
-
-def _add_assets(cursor: CursorWrapper, project_id: int, items: Sequence[NewItem]) -> None:
-    """Files first, rows after: a row without its bytes never exists."""
+def _add_assets(cursor: CursorWrapper, project_id: int, items: Sequence[NewItem]) -> dict[str, int]:
+    """Files first, rows after: a row without its bytes never exists. Returns the assets' ids by digest."""
     assets: dict[str, Asset] = {}
     for item in items:
         if item.asset is not None and item.digest not in assets:
             assets[item.digest] = item.asset
         if item.payload is not None:
             files.store(project_id, item.digest, item.payload)
-    if assets:
-        columns = [
-            (a.digest, a.media_type, a.size, a.width, a.height, a.frames, a.location) for a in assets.values()
-        ]
-        cursor.execute(ADD_ASSETS, [project_id, *map(list, zip(*columns, strict=True))])
+    if not assets:
+        return {}
+    columns = [
+        (a.digest, a.media_type, a.size, a.width, a.height, a.frames, a.location) for a in assets.values()
+    ]
+    cursor.execute(ADD_ASSETS, [project_id, *map(list, zip(*columns, strict=True))])
+    cursor.execute(
+        "SELECT digest, id FROM items_asset WHERE project_id = %s AND digest = ANY(%s)",
+        [project_id, list(assets)],
+    )
+    return dict(cursor.fetchall())

@@ -17,7 +17,12 @@ from annotator.jobs.services import LOST_AFTER
 SEEN_KEY = "jobs.worker_seen"
 QUEUES = (celery.IO, celery.GPU, celery.PERIODIC)
 SILENT_AFTER = timedelta(seconds=60)
-TITLES = {"import": "Import", "round": "Training round", "encode": "Encoding of items"}
+TITLES = {
+    "import": "Import",
+    "dry_run": "Check before an import",
+    "round": "Training round",
+    "encode": "Encoding of items",
+}
 
 
 @dataclass(frozen=True)

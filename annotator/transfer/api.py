@@ -14,13 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import parsed
-from annotator.common.errors import Invalid
+from annotator.common.api import KeyField, parsed
+from annotator.common.errors import Conflict, Invalid
+from annotator.items.matching import OnConflict, Outcome
 from annotator.items.models import Item
 from annotator.jobs.api import JobOut, job_json
 from annotator.projects.access import can_manage
 from annotator.projects.models import Project
-from annotator.transfer import services
+from annotator.transfer import dry_run, services
 from annotator.transfer.counts import Counts, read_errors
 from annotator.transfer.formats import Options, Row
 from annotator.transfer.models import Import
@@ -54,11 +55,19 @@ class OptionsIn(serializers.Serializer[Any]):
     encoding = serializers.CharField(required=False)
     delimiter = serializers.CharField(required=False, trim_whitespace=False, min_length=1, max_length=1)
     header = serializers.BooleanField(required=False)
+    sheet = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    conflict = serializers.ChoiceField(
+        choices=[str(each) for each in OnConflict],
+        required=False,
+        help_text="A row whose id has other content: keep what is there (default), or take it in under a new id.",
+    )
 
 
 class UploadIn(serializers.Serializer[Any]):
-    files = serializers.ListField(child=serializers.FileField(), min_length=1)
+    files = serializers.ListField(child=serializers.FileField(), required=False)
+    upload = KeyField(required=False, help_text="In place of files: a complete upload in pieces.")
     options = serializers.JSONField(required=False, help_text="OptionsIn as JSON.")
+    dry_run = serializers.BooleanField(required=False, help_text="Check everything, add nothing.")
 
 
 class ItemIn(serializers.Serializer[Any]):
@@ -93,8 +102,24 @@ class FileErrorOut(serializers.Serializer[Any]):
     excerpt = serializers.CharField()
 
 
+class ImportPreviewOut(serializers.Serializer[Any]):
+    """One of the first items as it will look."""
+
+    file = serializers.CharField()
+    line = serializers.IntegerField()
+    external_id = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=[str(each) for each in Outcome])
+    text = serializers.CharField()
+    split = serializers.CharField()
+    labels = serializers.ListField(child=serializers.CharField())
+    meta = serializers.DictField()
+    width = serializers.IntegerField(required=False)
+    height = serializers.IntegerField(required=False)
+
+
 class ImportOut(serializers.Serializer[Any]):
     job = JobOut()
+    dry_run = serializers.BooleanField(help_text="Whether this job only checks; nothing is added then.")
     files = serializers.ListField(child=serializers.CharField())
     options = serializers.DictField()
     rows = serializers.IntegerField()
@@ -102,6 +127,11 @@ class ImportOut(serializers.Serializer[Any]):
     known = serializers.IntegerField(help_text="Rows whose item was there already.")
     rejected = serializers.IntegerField()
     labelled = serializers.IntegerField()
+    conflicts = serializers.IntegerField(help_text="Rows whose id has other content.")
+    alike = serializers.IntegerField(help_text="File names nearly like another one; dry run only.")
+    listed = serializers.IntegerField(help_text="Rows in errors.csv.")
+    splits = serializers.DictField(child=serializers.IntegerField())
+    preview = ImportPreviewOut(many=True, help_text="The first ten items; dry run only.")
     unknown_labels = serializers.DictField(child=serializers.IntegerField())
     errors = FileErrorOut(  # type: ignore[assignment]
         many=True, help_text=f"The first {SHOWN_ERRORS:,}; all of them as CSV at errors.csv."
@@ -116,12 +146,12 @@ class ImportOut(serializers.Serializer[Any]):
 @api_view(["POST"])
 @parser_classes([LimitedMultiPartParser, JSONParser])
 def create_import(request: Request, project_id: int) -> Response:
-    """Files become a job (202); a JSON body with up to 1,000 texts is added at once (200). Both can be repeated."""
+    """Files become a job (202), with `dry_run=true` one that only checks; a JSON body with up to 1,000 texts is added
+    at once (200). All can be repeated."""
     user = current_user(request)
     project, _ = can_manage(user, project_id)
     if (request.content_type or "").startswith("multipart/"):
-        record = _start(request, project)
-        return Response(import_json(record), status=202)
+        return _start(request, project)
     if project.modality != Project.Modality.TEXT:
         raise Invalid("Images are imported as files.", code="wrong_format")
     return Response(_add(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})"))
@@ -132,7 +162,7 @@ def create_import(request: Request, project_id: int) -> Response:
 def import_detail(request: Request, project_id: int, job_id: int) -> Response:
     """How far an import is, or what became of it."""
     can_manage(current_user(request), project_id)
-    return Response(import_json(get_import_of_job(project_id, job_id)))
+    return Response(import_json(*_import_of(project_id, job_id)))
 
 
 @extend_schema(operation_id="imports_errors", responses={(200, "text/csv"): OpenApiTypes.STR})
@@ -140,27 +170,70 @@ def import_detail(request: Request, project_id: int, job_id: int) -> Response:
 def import_errors(request: Request, project_id: int, job_id: int) -> HttpResponseBase:
     """All rows that could not be taken, as CSV."""
     can_manage(current_user(request), project_id)
-    return errors_response(get_import_of_job(project_id, job_id))
+    record, checked = _import_of(project_id, job_id)
+    return errors_response(record, checked=checked)
 
 
-def _start(request: Request, project: Project) -> Import:
-    files = request.FILES.getlist("files")
-    if not files:
-        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
+@extend_schema(operation_id="imports_start", request=None, responses={202: ImportOut})
+@api_view(["POST"])
+def start_checked(request: Request, project_id: int, job_id: int) -> Response:
+    """Do the import that a dry run checked, with the same options."""
+    user = current_user(request)
+    can_manage(user, project_id)
+    record, checked = _import_of(project_id, job_id)
+    if not checked:
+        raise Conflict("This job is the import itself.", code="import_started")
+    if record.dry_job and record.dry_job.active:
+        raise Conflict(
+            "The dry run has not ended yet.", code="dry_run_active", hint="Wait for it, or cancel it."
+        )
+    services.start_import(record=record, options=Options.from_json(record.options), user=user)
+    return Response(import_json(record), status=202)
+
+
+def _import_of(project_id: int, job_id: int) -> tuple[Import, bool]:
+    """The import of a job, and whether the job is its dry run."""
+    found = Import.objects.filter(project_id=project_id, dry_job_id=job_id).select_related("dry_job", "job")
+    if record := found.first():
+        return record, True
+    return get_import_of_job(project_id, job_id), False
+
+
+def _start(request: Request, project: Project) -> Response:
     given: dict[str, Any] = {}
-    if text := cast("dict[str, Any]", request.data).get("options"):
+    data = cast("dict[str, Any]", request.data)
+    if text := data.get("options"):
         checked = OptionsIn(data=json_object(text))
         checked.is_valid(raise_exception=True)
         given = checked.validated_data
+    dry = serializers.BooleanField().run_validation(data.get("dry_run", False))
     user = current_user(request)
-    record = services.receive_files(project=project, user=user, files=files)
+    record = _record(request, project)
     guessed = services.look(record).options
-    how = {name: given[name] for name in ("encoding", "delimiter", "header") if name in given}
+    how = {name: given[name] for name in ("encoding", "delimiter", "header", "sheet") if name in given}
     if how:
         guessed = services.look(record, Options.from_json(guessed.to_json() | how)).options
     options = Options.from_json(guessed.to_json() | given)
-    services.start_import(record=record, options=options, user=user)
-    return record
+    if dry:
+        dry_run.start(record=record, options=options, user=user)
+    else:
+        services.start_import(record=record, options=options, user=user)
+    return Response(import_json(record, dry), status=202)
+
+
+def _record(request: Request, project: Project) -> Import:
+    """The files sent along, or those of a complete upload in pieces."""
+    number = cast("dict[str, Any]", request.data).get("upload")
+    if number is not None:
+        key = KeyField().run_validation(number)
+        found = Import.objects.filter(project=project, pk=key, complete=True).first()
+        if found is None:
+            raise Invalid("There is no complete upload of this number.", code="no_upload")
+        return found
+    files = request.FILES.getlist("files")
+    if not files:
+        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
+    return services.receive_files(project=project, user=current_user(request), files=files)
 
 
 def json_object(text: Any) -> Any:
@@ -199,15 +272,20 @@ def _add(project: Project, values: list[dict[str, Any]], *, source: str) -> dict
     }
 
 
-def import_json(record: Import) -> dict[str, Any]:
-    """ImportOut of an import that was started."""
-    assert record.job is not None
-    counts = Counts.from_json(record.counts).to_json()
+def import_json(record: Import, checked: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+    """The report of the import, or (`checked`) of its dry run."""
+    job = record.dry_job if checked else record.job
+    assert job is not None
+    found = record.report if checked else record.counts
+    counts = Counts.from_json(found).to_json()
     del counts["error_bytes"]
+    preview = found.get("preview", []) if checked else []
     return {
-        "job": job_json(record.job),
+        "job": job_json(job),
+        "dry_run": checked,
         "files": [each["name"] for each in record.files],
         "options": record.options,
-        "errors": read_errors(record.errors_path, SHOWN_ERRORS),
+        "errors": read_errors(record.check_path if checked else record.errors_path, SHOWN_ERRORS),
+        "preview": [{name: value for name, value in each.items() if name != "picture"} for each in preview],
         **counts,
     }

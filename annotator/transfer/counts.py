@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from annotator.items.services import Outcome
+from annotator.items.matching import Match, NewItem, Outcome
 
 ERROR_COLUMNS = ("file", "line", "reason", "excerpt")
 MAX_UNKNOWN_LABELS = 100
@@ -20,13 +20,21 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass
 class Counts:
-    """`rows` = created + known + rejected: no row is lost in silence. `error_bytes` is the length of the error file."""
+    """`rows` = created + known + rejected: no row is lost in silence. `error_bytes` is the length of the error file.
+
+    `conflicts`: rows whose id has other content, whatever became of them. `alike`: names of files that differ from
+    another one only in case, Unicode form or ending. `listed`: rows in the error file. `splits`: of rows that are items.
+    """
 
     rows: int = 0
     created: int = 0
     known: int = 0
     rejected: int = 0
+    conflicts: int = 0
+    alike: int = 0
+    listed: int = 0
     labelled: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
     error_bytes: int = 0
     unknown_labels: dict[str, int] = field(default_factory=dict)
 
@@ -37,11 +45,16 @@ class Counts:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def add(self, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            self.created += outcome is Outcome.CREATED
-            self.known += outcome is Outcome.KNOWN
-            self.rejected += outcome is Outcome.CHANGED
+    def add(self, item: NewItem, match: Match, known_labels: frozenset[str]) -> None:
+        """Count a row and what became of it."""
+        self.created += match.outcome is Outcome.CREATED
+        self.known += match.outcome is Outcome.KNOWN
+        self.rejected += match.outcome is Outcome.CHANGED
+        self.conflicts += match.conflict
+        if match.outcome is not Outcome.CHANGED:
+            self.splits[item.split] = self.splits.get(item.split, 0) + 1
+            if item.classes:
+                self.add_labels(item.classes, known_labels)
 
     def add_labels(self, labels: Iterable[str], known: frozenset[str]) -> None:
         """Count an item's imported labels; `known` are the project's class keys and names, casefolded."""

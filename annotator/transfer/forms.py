@@ -78,6 +78,7 @@ class MappingForm(forms.Form):
     )
     delimiter = forms.ChoiceField(label="Delimiter", choices=list(DELIMITERS.items()))
     header = forms.ChoiceField(label="Header", choices=HEADER_CHOICES)
+    sheet = forms.ChoiceField(label="Sheet", help_text="Of the workbook.")
     encoding = forms.ChoiceField(label="Encoding", choices=list(ENCODINGS.items()))
     folder_labels = forms.BooleanField(
         label="The folder of an image names its class",
@@ -85,20 +86,34 @@ class MappingForm(forms.Form):
         help_text="Kept apart from answers of people; never trained on.",
     )
 
+    conflict = forms.ChoiceField(
+        label="When an id has other content here",
+        choices=[
+            ("keep", "Leave the item that is there, and list the row"),
+            ("new", "Take the row in under a new id, such as name#2"),
+        ],
+        help_text="Running the same import again adds nothing twice either way.",
+    )
+
     COLUMNS = ("text", "external_id", "label", "split", "group")
-    HOW = ("delimiter", "header", "encoding")
+    HOW = ("sheet", "delimiter", "header", "encoding")
 
     def __init__(
         self, data: Mapping[str, Any] | None, *, layout: Layout, format_key: str, multiple: bool
     ) -> None:
         values = layout.options.to_json()
         values["header"] = "yes" if layout.options.header else "no"
+        if data is not None and "conflict" not in data:
+            data = {**{name: data[name] for name in data}, "conflict": "keep"}
         super().__init__(data, initial=values)
         keep = self._kept(format_key)
         for name in [name for name in self.fields if name not in keep]:
             del self.fields[name]
         if not multiple:
             self.fields.pop("label_separator", None)
+        if "sheet" in self.fields:
+            chooser = cast("forms.ChoiceField", self.fields["sheet"])
+            chooser.choices = [(name, name) for name in layout.sheets]
         columns = [(name, name) for name in layout.columns]
         for name in self.COLUMNS:
             if name in self.fields:
@@ -112,8 +127,12 @@ class MappingForm(forms.Form):
     def _kept(format_key: str) -> set[str]:
         kind = FORMATS[format_key]
         if kind.modality == "image":
-            return {"folder_labels"} if format_key == "zip" else set()
-        names = {"encoding"}
+            return {"folder_labels", "conflict"}
+        names = {"conflict"}
+        if format_key in ("csv", "tsv", "jsonl", "txt"):
+            names |= {"encoding"}
+        if format_key == "xlsx":
+            names |= {"sheet", "header"}
         if kind.tabular:
             names |= {*MappingForm.COLUMNS, "label_separator", "keep_rest"}
         if format_key in ("csv", "tsv"):
@@ -123,7 +142,7 @@ class MappingForm(forms.Form):
     def column_fields(self) -> list[forms.BoundField]:
         return [
             self[name]
-            for name in (*self.COLUMNS, "label_separator", "keep_rest", "folder_labels")
+            for name in (*self.COLUMNS, "label_separator", "keep_rest", "folder_labels", "conflict")
             if name in self.fields
         ]
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from annotator.items import files
+from annotator.items.matching import MAX_ID
 from annotator.items.models import Asset, Item
 from annotator.items.services import NewItem
 from annotator.modalities import ModalityError, text
 from annotator.projects.models import LabelSchema
 from annotator.transfer.formats import Row
 
-MAX_ID = 500
 MAX_META_BYTES = 64 * 2**10
 MAX_LABELS = 100
 MAX_LABEL = 200
@@ -30,8 +30,8 @@ class RowRefused(ValueError):
     """The row cannot be an item; the text says why."""
 
 
-def to_item(row: Row, project_id: int) -> NewItem:
-    """The checked item of a row; raises RowRefused. Pictures of images are made here, for it takes time."""
+def to_item(row: Row, project_id: int, *, pictures: bool = True) -> NewItem:
+    """The checked item of a row; raises RowRefused. Pictures of images are made here, for it takes time, if wanted."""
     split = SPLITS.get(row.split.casefold())
     if split is None:
         raise RowRefused(f"“{row.split[:50]}” is no split: use pool or test.")
@@ -49,7 +49,7 @@ def to_item(row: Row, project_id: int) -> NewItem:
     }
     try:
         if row.payload is not None:
-            return _image_item(row, row.payload, project_id, common)
+            return _image_item(row, row.payload, project_id, common, pictures=pictures)
         found = text.probe(row.text or "")
     except ModalityError as error:
         raise RowRefused(str(error)) from error
@@ -62,9 +62,11 @@ def known_labels(schema: LabelSchema) -> frozenset[str]:
     return frozenset(each.casefold() for c in classes for each in (c.key, c.name))
 
 
-def _image_item(row: Row, payload: bytes, project_id: int, common: dict[str, Any]) -> NewItem:
+def _image_item(
+    row: Row, payload: bytes, project_id: int, common: dict[str, Any], *, pictures: bool
+) -> NewItem:
     digest = files.digest_of(payload)
-    info = files.make_pictures(project_id, digest, payload)
+    info = files.make_pictures(project_id, digest, payload) if pictures else files.look(payload)
     if info.frames > 1:
         common["meta"] = {"frames": info.frames, "shown": "the first frame"} | common["meta"]
     asset = Asset(project_id=project_id, digest=digest, location=row.location, **asdict(info))

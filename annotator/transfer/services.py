@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,58 +16,37 @@ from django.utils import timezone
 
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
-from annotator.items.services import NewItem, Outcome, add_items
+from annotator.items.matching import Match, OnConflict, Outcome
+from annotator.items.services import place_items
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
-from annotator.transfer.fetching import with_bytes
 from annotator.transfer.formats import (
     FORMATS,
-    Format,
     FormatError,
     Layout,
     Options,
     Row,
     RowError,
-    Source,
     format_of,
+    pictures,
 )
-from annotator.transfer.formats.bucket import listing_of
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
+from annotator.transfer.reading import Batch, ahead, batches
 from annotator.transfer.rows import RowRefused, known_labels, to_item
+from annotator.transfer.sources import Folder, format_in, kind_of_source
 
 KIND = "import"
-BATCH_ROWS = 5_000
-BATCH_BYTES = 32 * 2**20
 KEPT = timedelta(days=1)  # for so long files wait for their mapping, or for another try
 TAKEN = "This id is taken by an item with other content, which was left as it is."
 
 
-@dataclass
-class Batch:
-    """Rows read together; `position` bytes of all files were read when it was full."""
-
-    items: list[NewItem] = field(default_factory=list)
-    places: list[tuple[str, int]] = field(default_factory=list)
-    errors: list[tuple[str, int, str, str]] = field(default_factory=list)
-    size: int = 0
-    position: int = 0
-
-    @property
-    def rows(self) -> int:
-        return len(self.items) + len(self.errors)
-
-    @property
-    def full(self) -> bool:
-        return self.rows >= BATCH_ROWS or self.size >= BATCH_BYTES
-
-
 def receive_files(*, project: Project, user: User | None, files: Sequence[UploadedFile[bytes]]) -> Import:
     """Keep uploaded files for an import of this project; Invalid when they do not fit together."""
-    _check_open(project)
+    check_open(project)
     names = [base_name(each.name or "") for each in files]
     try:
         kind = format_of(names, project.modality)
@@ -88,31 +65,52 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
     return record
 
 
+def use_folder(*, project: Project, user: User | None, folder: Folder) -> Import:
+    """An import that reads the files of a server's folder in place; Invalid when there is none that fits."""
+    check_open(project)
+    kind, count, size = format_in(folder, project.modality)
+    location = {
+        "root": folder.root,
+        "inside": folder.inside,
+        "title": folder.title,
+        "count": count,
+        "bytes": size,
+    }
+    record = Import.objects.create(
+        project=project, format=kind.key, created_by=user, source="server", location=location
+    )
+    look(record)
+    return record
+
+
 def look(record: Import, options: Options | None = None) -> Layout:
     """What the first file holds, as `options` understand it (guessed when None); Invalid when it cannot be read."""
-    if not record.has_files:
+    kind = kind_of_source(record)
+    if not kind.available(record):
         raise Conflict(
-            "The uploaded files are no longer there.", code="files_gone", hint="Upload them again."
+            "The files are no longer there.", code="files_gone", hint="Upload or choose them again."
         )
+    first = next((source for source in kind.files(record) if not source.refused), None)
+    if first is None:
+        raise Invalid("There is no file that can be read.", code="unreadable_file")
     try:
-        return FORMATS[record.format].inspect(_sources(record)[0], options)
+        layout = FORMATS[record.format].inspect(first, options)
     except FormatError as error:
-        raise Invalid(f"{record.files[0]['name']}: {error}", code="unreadable_file") from error
+        raise Invalid(f"{first.name}: {error}", code="unreadable_file") from error
+    if record.format == pictures.FORMAT.key:
+        names = (source.name for source in kind.files(record) if not source.refused)
+        return pictures.together(layout, names, guess=options is None)
+    return layout
 
 
 def start_import(*, record: Import, options: Options, user: User | None) -> Job:
     """Read the files in the background; a finished attempt may be followed by another."""
-    _check_open(record.project)
-    layout = look(record, options)
-    if FORMATS[record.format].tabular:
-        if not options.text:
-            raise Invalid("Choose the column that holds the texts.", code="no_text_column")
-        if missing := missing_columns(layout, options):
-            raise Invalid(f"There is no column “{missing[0]}”.", code="no_such_column")
+    check_open(record.project)
+    refuse_started(record)
+    check_options(record, options)
     with transaction.atomic():
         locked = Import.objects.select_for_update(of=["self"]).select_related("job").get(pk=record.pk)
-        if locked.job and (locked.job.active or locked.job.state == Job.State.SUCCEEDED):
-            raise Conflict("This import was started already.", code="import_started")
+        refuse_started(locked)
         params = {"import": record.pk, "title": f"Import of {record.title}"}
         job = start_job(kind=KIND, project_id=record.project_id, created_by=user, params=params)
         record.job, record.options, record.counts = job, options.to_json(), {}
@@ -120,17 +118,34 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
     return job
 
 
+def check_options(record: Import, options: Options) -> None:
+    """Invalid when the files cannot be read this way."""
+    layout = look(record, options)
+    if options.conflict not in set(OnConflict):
+        raise Invalid("A conflict is solved by “keep” or “new”.", code="no_such_policy")
+    if FORMATS[record.format].tabular:
+        if not options.text:
+            raise Invalid("Choose the column that holds the texts.", code="no_text_column")
+        if missing := missing_columns(layout, options):
+            raise Invalid(f"There is no column “{missing[0]}”.", code="no_such_column")
+
+
+def refuse_started(record: Import) -> None:
+    """Conflict when the import runs or has been done."""
+    if record.job and (record.job.active or record.job.state == Job.State.SUCCEEDED):
+        raise Conflict("This import was started already.", code="import_started")
+
+
 def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     """Read all files, from the batch after the last one stored; returns the counts."""
     record = Import.objects.select_related("project").get(pk=import_id)
     counts = Counts.from_json(record.counts)
-    sources = _sources(record)
-    total = sum(source.size for source in sources)
+    total = kind_of_source(record).total(record)
     known = known_labels(record.project.schema)
     run.progress(counts.rows, stage="Reading")
     try:
         with ErrorFile(record.errors_path, counts.error_bytes) as errors:
-            for batch in _ahead(_batches(record, sources, skip=counts.rows)):
+            for batch in ahead(batches(record, skip=counts.rows)):
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
                 estimate = round(counts.rows * total / max(batch.position, 1))
@@ -147,24 +162,21 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
 
 def add_rows(*, project: Project, rows: Sequence[Row], source: str) -> tuple[Counts, list[RowError]]:
     """Add a few text rows at once, good ones only; the errors name their places by `line`."""
-    _check_open(project)
+    check_open(project)
     counts, errors, items, places = Counts(rows=len(rows)), [], [], []
     known = known_labels(project.schema)
     for row in rows:
         try:
-            item = to_item(row, project.pk)
+            items.append(to_item(row, project.pk))
         except RowRefused as error:
             errors.append(RowError(line=row.line, reason=str(error)))
             continue
-        items.append(item)
         places.append(row.line)
-        if item.classes:
-            counts.add_labels(item.classes, known)
     counts.rejected = len(errors)
-    outcomes = add_items(project_id=project.pk, items=items, source=source)
-    counts.add(outcomes)
-    for line, outcome in zip(places, outcomes, strict=True):
-        if outcome is Outcome.CHANGED:
+    matches = place_items(project_id=project.pk, items=items, source=source)
+    for line, item, match in zip(places, items, matches, strict=True):
+        counts.add(item, match, known)
+        if match.conflict:
             errors.append(RowError(line=line, reason=TAKEN))
     if counts.created:
         on_items_added(project_id=project.pk)
@@ -172,19 +184,31 @@ def add_rows(*, project: Project, rows: Sequence[Row], source: str) -> tuple[Cou
 
 
 def remove_files(record: Import) -> None:
-    """Delete the uploaded files; what was wrong with them stays."""
-    for each in record.files:
-        path = record.folder / each["stored"]
-        path.unlink(missing_ok=True)
-        listing_of(path).unlink(missing_ok=True)
+    """Delete what was copied for the import; what was wrong with it stays."""
+    kind_of_source(record).discard(record)
+    for picture in record.folder.glob("preview-*.webp"):
+        picture.unlink(missing_ok=True)
+
+
+def conflict_words(match: Match) -> str:
+    """What became of a row whose id has other content."""
+    if match.outcome is Outcome.CHANGED:
+        return TAKEN
+    return f"This id is taken by other content: the row is “{match.name}” here."
+
+
+def forget(record: Import) -> None:
+    """Delete an import that was never started, with its files."""
+    shutil.rmtree(record.folder, ignore_errors=True)
+    record.delete()
 
 
 def remove_old_files() -> None:
     """Delete uploads that nobody mapped, or whose import ended otherwise, after a day."""
     before = timezone.now() - KEPT
-    for record in Import.objects.filter(job=None, created_at__lt=before)[:1000]:
-        shutil.rmtree(record.folder, ignore_errors=True)
-        record.delete()
+    waiting = Import.objects.filter(job=None, created_at__lt=before)
+    for record in waiting.exclude(dry_job__state__in=[Job.State.QUEUED, Job.State.RUNNING])[:1000]:
+        forget(record)
     ended = Import.objects.filter(Q(job__state=Job.State.FAILED) | Q(job__state=Job.State.CANCELLED))
     for record in ended.filter(job__finished_at__range=(before - 7 * KEPT, before)):
         remove_files(record)
@@ -192,75 +216,21 @@ def remove_old_files() -> None:
 
 def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, known: frozenset[str]) -> None:
     """One batch with its counts, in one transaction: after a crash, both are there or neither."""
+    policy = Options.from_json(record.options).conflict
     with transaction.atomic():
-        outcomes = add_items(project_id=record.project_id, items=batch.items, source=record.title)
+        matches = place_items(
+            project_id=record.project_id, items=batch.items, source=record.title, on_conflict=policy
+        )
         counts.rows += batch.rows
         counts.rejected += len(batch.errors)
-        counts.add(outcomes)
         bad = list(batch.errors)
-        for item, (name, line), outcome in zip(batch.items, batch.places, outcomes, strict=True):
-            if outcome is Outcome.CHANGED:
-                bad.append((name, line, TAKEN, item.external_id))
-            elif item.classes:
-                counts.add_labels(item.classes, known)
+        for item, (name, line), match in zip(batch.items, batch.places, matches, strict=True):
+            counts.add(item, match, known)
+            if match.conflict:
+                bad.append((name, line, conflict_words(match), item.external_id))
+        counts.listed += len(bad)
         counts.error_bytes = errors.write(sorted(bad, key=lambda row: row[:2]))
         Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
-
-
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; each is read and checked while the one before it is being stored."""
-    with ThreadPoolExecutor(1, "import-reader") as reader:
-        coming = reader.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(next, batches, None)
-            yield batch
-
-
-def _batches(record: Import, sources: list[Source], *, skip: int) -> Iterator[Batch]:
-    """Checked rows in batches, without the first `skip`, which an earlier run stored."""
-    batch, before = Batch(), 0
-    kind, options = FORMATS[record.format], Options.from_json(record.options)
-    for source in sources:
-        rows = _rows(kind, source, options)
-        while skip and next(rows, None) is not None:
-            skip -= 1
-        for row in with_bytes(rows):
-            _add(batch, source, row, record.project_id)
-            if batch.full:
-                batch.position = before + source.position
-                yield batch
-                batch = Batch()
-        before += source.size
-    if batch.rows:
-        batch.position = before
-        yield batch
-
-
-def _rows(kind: Format, source: Source, options: Options) -> Iterator[Row | RowError]:
-    """A file's rows; what makes all of it unreadable is its one error."""
-    try:
-        yield from kind.read(source, options)
-    except FormatError as error:
-        yield RowError(line=0, reason=str(error))
-
-
-def _add(batch: Batch, source: Source, row: Row | RowError, project_id: int) -> None:
-    if isinstance(row, RowError):
-        batch.errors.append((source.name, row.line, row.reason, row.excerpt))
-        return
-    try:
-        item = to_item(row, project_id)
-    except RowRefused as error:
-        shown = (row.text if row.payload is None else row.external_id) or ""
-        batch.errors.append((source.name, row.line, str(error), shown[:200]))
-        return
-    batch.items.append(item)
-    batch.places.append((source.name, row.line))
-    batch.size += len(row.payload or row.text or "")
-
-
-def _sources(record: Import) -> list[Source]:
-    return [Source(record.folder / each["stored"], each["name"]) for each in record.files]
 
 
 def base_name(name: str) -> str:
@@ -269,6 +239,6 @@ def base_name(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFC", last) if c.isprintable())[:200] or "file"
 
 
-def _check_open(project: Project) -> None:
+def check_open(project: Project) -> None:
     if project.archived_at:
         raise Conflict("This project is archived.", code="archived", hint="Restore it before importing.")

@@ -118,7 +118,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_items(
     project: Project, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def statements(items: list[NewItem]) -> int:
-        with django_assert_num_queries(13):
+        with django_assert_num_queries(8):
             add(project, *items)
         return len(items)
 

@@ -180,6 +180,24 @@ def test_what_is_no_table_is_refused(make: Make, content: bytes, reason: str) ->
         delimited.inspect(make(content), None)
 
 
+def test_a_header_without_rows_is_remarked_on(make: Make) -> None:
+    source = make("id,text,label\n")
+    layout = delimited.inspect(source, None)
+    assert (layout.rows, layout.notes) == ([], [delimited.ONLY_HEADER])
+    assert list(delimited.read(source, layout.options)) == []
+
+
+def test_utf16_without_a_byte_order_mark_is_refused_and_not_guessed(make: Make) -> None:
+    with pytest.raises(FormatError, match="binary"):
+        delimited.inspect(make("id,text\n1,one\n".encode("utf-16-le")), None)
+
+
+def test_the_encoding_of_western_europe_is_guessed_and_said(make: Make) -> None:
+    layout = delimited.inspect(make("id,text\n1,caf\u00e9 \u20ac\n".encode("cp1252")), None)
+    assert (layout.options.encoding, layout.rows) == ("cp1252", [["1", "caf\u00e9 \u20ac"]])
+    assert "not UTF-8" in layout.notes[0]
+
+
 def test_a_second_file_without_the_column_is_refused(make: Make) -> None:
     with pytest.raises(FormatError, match="no column “body”"):
         list(delimited.read(make("text\na\n"), Options(text="body")))

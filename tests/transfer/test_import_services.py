@@ -8,13 +8,13 @@ import pytest
 from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
+from annotator.items.matching import Match
 from annotator.items.models import Asset, ImportedLabel, Item
-from annotator.items.services import Outcome
 from annotator.jobs import services as jobs
 from annotator.jobs.models import Job
 from annotator.labeling.models import Annotation, QueueEntry
 from annotator.projects.models import Project
-from annotator.transfer import services
+from annotator.transfer import reading, services
 from annotator.transfer.formats import Row
 from annotator.transfer.models import Import
 from tests.factories import make_project
@@ -241,7 +241,7 @@ def test_uploads_nobody_mapped_go_after_a_day(project: Project) -> None:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "BATCH_ROWS", 10)
+    monkeypatch.setattr(reading, "BATCH_ROWS", 10)
     monkeypatch.setattr(jobs, "PROGRESS_EVERY", 0.0)
 
 
@@ -250,15 +250,15 @@ MANY = "id,text\n" + "".join(f"{n},{'' if n % 10 == 3 else f'text {n}'}\n" for n
 
 def after_batches(monkeypatch: pytest.MonkeyPatch, count: int, act: Any) -> None:
     """Do `act` when that many batches have been added."""
-    original, seen = services.add_items, []
+    original, seen = services.place_items, []
 
-    def counting(**values: Any) -> list[Outcome]:
+    def counting(**values: Any) -> list[Match]:
         seen.append(1)
         if len(seen) == count + 1:
             act()
         return original(**values)
 
-    monkeypatch.setattr(services, "add_items", counting)
+    monkeypatch.setattr(services, "place_items", counting)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -318,7 +318,7 @@ def test_a_crashed_import_goes_on_where_it_was(project: Project, monkeypatch: py
 
 
 def test_progress_estimates_the_number_of_rows(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "BATCH_ROWS", 500)
+    monkeypatch.setattr(reading, "BATCH_ROWS", 500)
     seen: list[tuple[int, int | None]] = []
     monkeypatch.setattr(
         jobs.JobRun, "progress", lambda self, done, total=None, **_: seen.append((done, total))

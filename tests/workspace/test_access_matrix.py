@@ -64,6 +64,10 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "transfer:import": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:import_urls": {"POST": MANAGERS},
     "transfer:import_bucket": {"POST": MANAGERS},
+    "transfer:server": {"GET": MANAGERS, "POST": MANAGERS},
+    "transfer:check": {"GET": MANAGERS},
+    "transfer:check_errors": {"GET": MANAGERS},
+    "transfer:picture": {"GET": MANAGERS},
     "transfer:mapping": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:report": {"GET": MANAGERS},
     "transfer:report_errors": {"GET": MANAGERS},
@@ -104,6 +108,10 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "api:imports_bucket": {"GET": MANAGERS, "POST": MANAGERS},
     "api:import": {"GET": MANAGERS},
     "api:import_errors": {"GET": MANAGERS},
+    "api:import_start": {"POST": MANAGERS},
+    "api:uploads": {"POST": MANAGERS},
+    "api:upload": {"GET": MANAGERS, "PUT": MANAGERS, "DELETE": MANAGERS},
+    "api:upload_complete": {"POST": MANAGERS},
 }
 # Bodies for views that look at what is sent before they look for the object.
 BODIES: dict[str, dict[str, Any]] = {

@@ -20,6 +20,7 @@ from annotator.projects.models import Project, Role
 from annotator.transfer.models import Import
 from tests.factories import join, make_items, make_project, make_user
 from tests.items.makers import add_image
+from tests.modalities.images import image_bytes
 
 
 @dataclass
@@ -54,6 +55,8 @@ def make_world(*, numbers: int = 1) -> World:
     record = Import.objects.create(project=project, format="csv", job=job, created_by=project.created_by)
     record.errors_path.parent.mkdir(parents=True, exist_ok=True)
     record.errors_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
+    record.check_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
+    record.picture_path(0).write_bytes(image_bytes(kind="WEBP"))
     ModelVersion.objects.create(
         project=project, number=numbers, schema=project.schema, n_labels=4, metrics={"state": "few"}
     )

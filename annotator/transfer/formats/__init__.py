@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from annotator.transfer.formats import archive, bucket, delimited, jsonl, pictures, plain, urls
+from annotator.transfer.formats import (
+    archive,
+    bucket,
+    delimited,
+    excel,
+    jsonl,
+    parquet,
+    pictures,
+    plain,
+    urls,
+)
 from annotator.transfer.formats.base import Format, FormatError, Layout, Options, Row, RowError, Source
 
 FORMATS: Mapping[str, Format] = {
@@ -14,6 +24,8 @@ FORMATS: Mapping[str, Format] = {
         delimited.TSV,
         jsonl.FORMAT,
         plain.FORMAT,
+        parquet.FORMAT,
+        excel.FORMAT,
         archive.FORMAT,
         pictures.FORMAT,
         urls.FORMAT,

@@ -118,7 +118,8 @@ def _row(archive: zipfile.ZipFile, number: int, info: zipfile.ZipInfo, options: 
     folder = PurePosixPath(name).parent.name
     labels = (folder,) if options.folder_labels and folder else ()
     split = split_of(name) if options.folder_labels else ""
-    return Row(line=number, external_id=name, payload=data, labels=labels, split=split)
+    written = info.filename if info.filename != name else ""
+    return Row(line=number, external_id=name, written=written, payload=data, labels=labels, split=split)
 
 
 def split_of(name: str) -> str:

@@ -13,11 +13,15 @@ PREVIEW_ROWS = 10
 
 @dataclass
 class Source:
-    """A file to read; readers keep `position` (bytes read so far) current, so that progress can be told."""
+    """A file to read; readers keep `position` (bytes read so far) current, so that progress can be told.
+
+    `refused` says why this one must not be opened at all: it is reported, the others are read.
+    """
 
     path: Path
     name: str
     position: int = 0
+    refused: str = ""
 
     @property
     def size(self) -> int:
@@ -29,7 +33,9 @@ class Options:
     """How a file is to be understood. Columns are named; an empty name means 'none'.
 
     `folder_labels`: the folder that holds an image names its class. `keep_rest`: other columns go into the item's meta.
-    With `by_reference`, images that lie elsewhere are not copied. `label_separator` splits a cell with several classes; empty means one class a cell.
+    With `by_reference`, images that lie elsewhere are not copied.
+    `label_separator` splits a cell with several classes; empty means one class a cell. `sheet`: of a workbook, its
+    first where empty. `conflict`: what becomes of a row whose id has other content (`items.matching.OnConflict`).
     """
 
     encoding: str = "utf-8"
@@ -44,6 +50,8 @@ class Options:
     keep_rest: bool = False
     folder_labels: bool = False
     by_reference: bool = False
+    sheet: str = ""
+    conflict: str = "keep"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,10 +68,12 @@ class Row:
 
     Of a row with `fetch`, the payload comes from there: a URL, or `storage:name/key`. With a `location` the payload is
     looked at but not kept: it is fetched from there again whenever it is needed.
+    `written` is the name before it was brought into normal form, where that changed it.
     """
 
     line: int
     external_id: str = ""
+    written: str = ""
     text: str | None = None
     payload: bytes | None = None
     fetch: str = ""
@@ -92,6 +102,7 @@ class Layout:
     folders: list[str] = field(default_factory=list)
     entries: int | None = None
     notes: list[str] = field(default_factory=list)
+    sheets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

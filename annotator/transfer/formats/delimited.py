@@ -25,6 +25,7 @@ from annotator.transfer.formats.characters import detect_encoding, lines
 
 DELIMITERS = {",": "Comma", "\t": "Tab", ";": "Semicolon", "|": "Bar"}
 SAMPLE_RECORDS = 50
+ONLY_HEADER = "There is a line that names the columns, and no row below it."
 # csv keeps one limit for the process; a larger one would only cost memory.
 csv.field_size_limit(2 * MAX_BYTES)
 # Nobody knows where such a field was meant to end: what follows would be read wrongly.
@@ -38,12 +39,14 @@ def inspect(source: Source, given: Options | None) -> Layout:
     rows = [record for _, record in records if isinstance(record, list)]
     if not rows:
         raise FormatError("There is no row that can be read.")
-    header = given.header if given else _has_header(rows)
-    columns = _columns(rows[0], header=header)
+    header = given.header if given else has_header(rows)
+    columns = column_names(rows[0], header=header)
     shown = rows[1:] if header else rows[:PREVIEW_ROWS]
     notes = []
     if encoding != "utf-8" and not given:
         notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
+    if not shown:
+        notes.append(ONLY_HEADER)
     ragged = sum(len(row) != len(columns) for row in shown)
     if ragged:
         notes.append(
@@ -51,7 +54,7 @@ def inspect(source: Source, given: Options | None) -> Layout:
             "Is this the right delimiter?"
         )
     guessed = guess_columns(columns if header else [])
-    guessed["text"] = guessed["text"] or columns[_longest(shown or rows, len(columns))]
+    guessed["text"] = guessed["text"] or columns[longest(shown or rows, len(columns))]
     options = given or Options(encoding=encoding, delimiter=delimiter, header=header, **guessed)
     if options.text not in columns:
         # Read in another way, the table has other columns.
@@ -66,7 +69,7 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
         if isinstance(record, str):
             yield RowError(line=line, reason=record)
         elif columns is None:
-            columns = _columns(record, header=options.header)
+            columns = column_names(record, header=options.header)
             if options.text not in columns:
                 raise FormatError(f"There is no column “{options.text}” in {source.name}.")
             if not options.header:
@@ -134,7 +137,7 @@ def _detect_delimiter(source: Source, encoding: str) -> str:
     )
 
 
-def _has_header(rows: list[list[str]]) -> bool:
+def has_header(rows: list[list[str]]) -> bool:
     """Whether the first row names columns: short, distinct, not numbers; or known names."""
     first = [cell.strip() for cell in rows[0]]
     if any(guess_columns([cell])["text"] and cell.lower() == "text" for cell in first):
@@ -148,7 +151,7 @@ def _has_header(rows: list[list[str]]) -> bool:
     return any(known.values()) or longer
 
 
-def _columns(record: list[str], *, header: bool) -> list[str]:
+def column_names(record: list[str], *, header: bool) -> list[str]:
     """Distinct, non-empty names for the columns."""
     names: list[str] = []
     for n, cell in enumerate(record, start=1):
@@ -159,7 +162,7 @@ def _columns(record: list[str], *, header: bool) -> list[str]:
     return names
 
 
-def _longest(rows: list[list[str]], width: int) -> int:
+def longest(rows: list[list[str]], width: int) -> int:
     """Index of the column with most letters: the texts, most likely."""
     return max(range(width), key=lambda n: sum(len(row[n]) for row in rows if n < len(row)))
 

@@ -18,7 +18,7 @@ from annotator.transfer.formats.base import (
     RowError,
     Source,
 )
-from annotator.transfer.formats.cells import guess_columns, row_of_cells
+from annotator.transfer.formats.cells import guess_columns, row_of_cells, shown
 from annotator.transfer.formats.characters import detect_encoding, lines
 
 
@@ -28,7 +28,7 @@ def inspect(source: Source, given: Options | None) -> Layout:
     if not objects:
         raise FormatError('No line is a JSON object such as {"text": "…"}.')
     columns = list(dict.fromkeys(name for each in objects for name in each))
-    rows = [[_shown(each.get(name)) for name in columns] for each in objects]
+    rows = [[shown(each.get(name)) for name in columns] for each in objects]
     options = given or Options(encoding=encoding, **guess_columns(columns))
     return Layout(options=options, columns=columns, rows=rows)
 
@@ -67,12 +67,6 @@ def _object(number: int, line: str) -> dict[str, Any] | RowError:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 FORMAT = Format(

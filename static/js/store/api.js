@@ -55,9 +55,9 @@ export function csrfToken(doc = globalThis.document) {
 
 /**
  * Send a request and return the parsed JSON (null where there is none).
- * `json` is the body; `idempotencyKey` makes a repeat harmless; `keepalive` lets it outlive the page.
+ * `json` is the body, or `body` as it is; `idempotencyKey` makes a repeat harmless; `keepalive` lets it outlive the page.
  */
-export async function request(url, { method = "GET", json, idempotencyKey, timeout = 20000, keepalive = false, signal, headers = {}, fetch = globalThis.fetch, token = csrfToken } = {}) {
+export async function request(url, { method = "GET", json, body: raw, idempotencyKey, timeout = 20000, keepalive = false, signal, headers = {}, fetch = globalThis.fetch, token = csrfToken } = {}) {
   const clock = AbortSignal.timeout(timeout);
   const options = {
     method,
@@ -72,6 +72,8 @@ export async function request(url, { method = "GET", json, idempotencyKey, timeo
   if (json !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(json);
+  } else if (raw !== undefined) {
+    options.body = raw;
   }
   let response;
   let body;
