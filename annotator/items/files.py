@@ -96,11 +96,9 @@ def look(data: bytes | Path) -> ImageInfo:
     return decoding.examine(data, thumbnail=False, display=False).info
 
 
-def thumbnail_of(data: bytes | Path) -> bytes:
-    """The thumbnail alone, and nothing is kept; ModalityError."""
-    made = decoding.examine(data, display=False).thumbnail
-    assert made is not None
-    return made
+def thumbnail_of(data: bytes) -> bytes:
+    """The thumbnail alone, and nothing is kept; the image itself where it is as small as one. ModalityError."""
+    return decoding.examine(data, display=False).thumbnail or data
 
 
 def info_of(asset: Asset) -> ImageInfo:

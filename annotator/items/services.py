@@ -83,6 +83,9 @@ def place_items(
         new = [n for n, match in enumerate(matches) if match.outcome is Outcome.CREATED]
         source = source[:200]
         _label_known(cursor, source, zip(items, matches, strict=True))
+        for item, match in zip(items, matches, strict=True):
+            if match.outcome is Outcome.KNOWN and item.payload is not None:
+                files.store(project_id, item.digest, item.payload)  # it may have been a reference so far
         if new:
             assets = _add_assets(cursor, project_id, [items[n] for n in new])
             first = Project.reserve_rows(project_id, len(new))

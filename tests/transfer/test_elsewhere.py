@@ -220,17 +220,17 @@ def test_a_storage_is_imported_by_prefix_with_classes_by_folder(
 def test_a_storage_import_that_is_taken_up_again_counts_the_same_rows(
     project: Project, manager: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from annotator.transfer import services
+    from annotator.transfer import reading, services
 
     objects = {f"{n}.png": image_bytes((n + 1, 3)) for n in range(6)}
     with server(bucket(objects)) as port:
         settings.IMPORT_STORAGES = at(port)
         send(manager, project, "imports_bucket", {"storage": "ours"})
-        monkeypatch.setattr(services, "BATCH_ROWS", 2)
+        monkeypatch.setattr(reading, "BATCH_ROWS", 2)
         stored: list[int] = []
         store = services._store
 
-        def dying(record: Import, batch: services.Batch, *rest: Any) -> None:
+        def dying(record: Import, batch: reading.Batch, *rest: Any) -> None:
             if len(stored) == 2:
                 raise ConnectionError
             store(record, batch, *rest)
