@@ -20,7 +20,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass
 class Counts:
-    """`rows` = created + known + rejected: no row is lost in silence. `error_bytes` is the length of the error file."""
+    """`rows` = created + known + rejected: no row is lost in silence. `error_bytes` is the length of the error file.
+    `restored`: a native export came back as a whole.
+    """
 
     rows: int = 0
     created: int = 0
@@ -28,6 +30,7 @@ class Counts:
     rejected: int = 0
     labelled: int = 0
     error_bytes: int = 0
+    restored: bool = False
     unknown_labels: dict[str, int] = field(default_factory=dict)
 
     @classmethod

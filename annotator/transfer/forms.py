@@ -111,9 +111,9 @@ class MappingForm(forms.Form):
     @staticmethod
     def _kept(format_key: str) -> set[str]:
         kind = FORMATS[format_key]
-        if kind.modality == "image":
+        if "image" in kind.modalities:
             return {"folder_labels"} if format_key == "zip" else set()
-        names = {"encoding"}
+        names = {"encoding"} if kind.tabular or format_key == "txt" else set()
         if kind.tabular:
             names |= {*MappingForm.COLUMNS, "label_separator", "keep_rest"}
         if format_key in ("csv", "tsv"):

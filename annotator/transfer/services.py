@@ -34,9 +34,12 @@ from annotator.transfer.formats import (
     RowError,
     Source,
     format_of,
+    recognised,
 )
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
+from annotator.transfer.predictions import store_predictions
+from annotator.transfer.restore import can_restore, restore
 from annotator.transfer.rows import RowRefused, known_labels, to_item
 
 KIND = "import"
@@ -53,6 +56,7 @@ class Batch:
     items: list[NewItem] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
     errors: list[tuple[str, int, str, str]] = field(default_factory=list)
+    predictions: list[tuple[NewItem, dict[str, dict[str, float]]]] = field(default_factory=list)
     size: int = 0
     position: int = 0
 
@@ -82,7 +86,14 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
             for chunk in upload.chunks():
                 file.write(chunk)
         record.files.append({"name": name, "stored": stored, "size": (record.folder / stored).stat().st_size})
-    record.save(update_fields=["files"])
+    try:
+        # Several formats share an ending: what is in the files decides.
+        record.format = recognised(_sources(record), project.modality).key
+    except FormatError as error:
+        shutil.rmtree(record.folder, ignore_errors=True)
+        record.delete()
+        raise Invalid(str(error), code="wrong_format") from error
+    record.save(update_fields=["files", "format"])
     return record
 
 
@@ -123,6 +134,8 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     record = Import.objects.select_related("project").get(pk=import_id)
     counts = Counts.from_json(record.counts)
     sources = _sources(record)
+    if record.format == "native" and (counts.restored or can_restore(record.project)):
+        return _restore(record, sources[0], counts, run)
     total = sum(source.size for source in sources)
     known = known_labels(record.project.schema)
     run.progress(counts.rows, stage="Reading")
@@ -139,6 +152,21 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     finally:
         if counts.created:
             on_items_added(project_id=record.project_id)
+    remove_files(record)
+    return counts.to_json()
+
+
+def _restore(record: Import, source: Source, counts: Counts, run: JobRun) -> dict[str, Any]:
+    """A native export into a project without items: all of it, not its items alone."""
+    resumed, counts.restored = counts.restored, True
+    Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+    run.progress(0, stage="Restoring")
+    for done in restore(project=record.project, source=source, resumed=resumed):
+        counts.rows = counts.created = done.items
+        Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+        run.progress(done.items, stage="Restoring", message=counts.summary())
+    run.progress(counts.rows, counts.rows, stage="Restored", message=counts.summary())
+    on_items_added(project_id=record.project_id)
     remove_files(record)
     return counts.to_json()
 
@@ -193,6 +221,7 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
         counts.rows += batch.rows
         counts.rejected += len(batch.errors)
         counts.add(outcomes)
+        store_predictions(record.project_id, batch.predictions)
         bad = list(batch.errors)
         for item, (name, line), outcome in zip(batch.items, batch.places, outcomes, strict=True):
             if outcome is Outcome.CHANGED:
@@ -251,6 +280,8 @@ def _add(batch: Batch, source: Source, row: Row | RowError, project_id: int) -> 
         batch.errors.append((source.name, row.line, str(error), shown[:200]))
         return
     batch.items.append(item)
+    if row.predictions:
+        batch.predictions.append((item, row.predictions))
     batch.places.append((source.name, row.line))
     batch.size += len(row.payload or row.text or "")
 

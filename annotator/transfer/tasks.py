@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from annotator.jobs.services import JobRun, job_handler
-from annotator.transfer import services
+from annotator.transfer import exports, services, snapshots
 
 
 @job_handler(services.KIND)
 def run_import(run: JobRun) -> dict[str, Any]:
     return services.run_import(import_id=run.job.params["import"], run=run)
+
+
+@job_handler(exports.KIND)
+def run_export(run: JobRun) -> dict[str, Any]:
+    return exports.run_export(export_id=run.job.params["export"], run=run)
+
+
+@job_handler(snapshots.KIND)
+def run_snapshot(run: JobRun) -> dict[str, Any]:
+    return snapshots.run_snapshot(snapshot_id=run.job.params["snapshot"], run=run)

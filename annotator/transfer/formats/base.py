@@ -1,14 +1,21 @@
-"""What a format is: how to look into a file, and how to read it row by row in constant memory."""
+"""What a format is: how to look into a file, how to read it row by row, and how to write records, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from annotator.transfer.output import Target
+    from annotator.transfer.records import ExportItem
 
 EXCERPT = 200  # characters of a bad row that its error shows
 PREVIEW_ROWS = 10
+TEXT, IMAGE = frozenset({"text"}), frozenset({"image"})
+BOTH = TEXT | IMAGE
+TASKS = frozenset({"single", "multi"})
 
 
 @dataclass
@@ -55,7 +62,10 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One item as the file tells it, not yet checked. `line` counts from 1 in its source."""
+    """One item as the file tells it, not yet checked. `line` counts from 1 in its source.
+
+    `predictions`: {name of the model: {class: probability}}, as the file has them.
+    """
 
     line: int
     external_id: str = ""
@@ -64,6 +74,7 @@ class Row:
     labels: tuple[str, ...] = ()
     split: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
+    predictions: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,15 +101,30 @@ class Layout:
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """`inspect` raises FormatError when the file is nothing of the kind; `read` yields, and raises FormatError only for
-    what makes the rest of the file unreadable. Neither writes anything: reading is its own dry run."""
+    what makes the rest of the file unreadable. Neither writes anything: reading is its own dry run.
+
+    `recognises` tells a file of this format among others with the same ending; without it the format takes what no
+    other recognises. `write` gets records and a target; what it has no place for is not in `holds` (keys of
+    losses.PARTS) and is counted for it. `plain` names its one file, where it writes only one that matters.
+    """
 
     key: str
     title: str
-    modality: str
+    modalities: frozenset[str]
     extensions: tuple[str, ...]
     inspect: Callable[[Source, Options | None], Layout]
     read: Callable[[Source, Options], Iterator[Row | RowError]]
     tabular: bool = False
+    recognises: Callable[[Source], bool] | None = None
+    write: Callable[[Iterable[ExportItem], Target], None] | None = None
+    holds: frozenset[str] = frozenset()
+    tasks: frozenset[str] = TASKS
+    plain: str = ""
+    about: str = ""
+
+    def writes(self, *, modality: str, task: str) -> bool:
+        """Whether projects of this kind can be exported so."""
+        return self.write is not None and modality in self.modalities and task in self.tasks
 
 
 class FormatError(ValueError):

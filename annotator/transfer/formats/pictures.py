@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from annotator.modalities import image
-from annotator.transfer.formats.base import Format, Layout, Options, Row, RowError, Source
+from annotator.transfer.formats.base import IMAGE, Format, Layout, Options, Row, RowError, Source
 
 
 def inspect(source: Source, given: Options | None) -> Layout:
@@ -28,7 +28,7 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
 FORMAT = Format(
     key="images",
     title="Image files",
-    modality="image",
+    modalities=IMAGE,
     extensions=image.EXTENSIONS,
     inspect=inspect,
     read=read,
