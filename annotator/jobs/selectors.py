@@ -13,7 +13,13 @@ from annotator.jobs.services import LOST_AFTER
 
 SEEN_KEY = "jobs.worker_seen"
 SILENT_AFTER = timedelta(seconds=60)
-TITLES = {"import": "Import", "round": "Training round", "encode": "Encoding of items"}
+TITLES = {
+    "import": "Import",
+    "round": "Training round",
+    "encode": "Encoding of items",
+    "export": "Export",
+    "snapshot": "Snapshot",
+}
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ def store_predictions(project_id: int, given: Sequence[tuple[NewItem, dict[str, 
         by_name[name, digest] = by_content[digest] = pk
     rows: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
     for item, predictions in given:
-        pk = by_name.get((item.identity, item.digest))
-        if pk is None and not item.external_id:
-            pk = by_content.get(item.digest)
-        for source, classes in predictions.items() if pk is not None else ():
-            rows[source].append((pk, classes))
+        key = by_name.get((item.identity, item.digest))
+        if key is None and not item.external_id:
+            key = by_content.get(item.digest)
+        if key is not None:
+            for source, classes in predictions.items():
+                rows[source].append((key, classes))
     return sum(
         add_predictions(project_id=project_id, source=source, rows=each) for source, each in rows.items()
     )
