@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,7 +19,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Max
 
 from annotator.accounts.models import User
-from annotator.common.errors import AnnotatorError
+from annotator.common.errors import AnnotatorError, Invalid
 from annotator.items import files
 from annotator.items.models import Asset, Item
 from annotator.items.services import item_lock
@@ -160,25 +161,36 @@ def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
             project.save()
             _restore_schemas(project, header["schemas"], project.task)
             settings = settings_of(project)
-            for name in LEARNING:
-                setattr(settings, name, learning[name])
-            _check_learning(settings, project)
+            _set_learning(settings, learning, project)
             settings.full_clean(exclude=["project", *PARAMETERS])
             LearningSettings.objects.filter(pk=settings.pk).update(
                 **{name: getattr(settings, name) for name in LEARNING}
             )
     except (KeyError, TypeError, ValueError, AttributeError, DatabaseError) as error:
         raise RestoreFailed(f"The beginning of the export cannot be read: {error}.") from error
+    except Invalid as error:
+        raise RestoreFailed(f"The classes of the export are not allowed: {error.message}") from error
     except ValidationError as error:
         raise RestoreFailed(f"A setting of the export is not allowed: {'; '.join(error.messages)}") from error
 
 
-def _check_learning(settings: LearningSettings, project: Project) -> None:
-    """Raise Invalid unless encoder and strategies are ones that this installation has, with parameters they allow."""
+def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project: Project) -> None:
+    """How the machine learned there, as far as this installation has the encoder and the strategies; else its own stay."""
     task = catalogue.task_of(project)
-    catalogue.checked_encoder(settings.encoder, settings.encoder_params, modality=project.modality)
-    catalogue.checked_strategy(settings.strategy, settings.strategy_params, task=task, cold=False)
-    catalogue.checked_strategy(settings.cold_strategy, settings.cold_params, task=task, cold=True)
+    machine: dict[str, Callable[[str, dict[str, Any]], Any]] = {
+        "encoder": partial(catalogue.checked_encoder, modality=project.modality),
+        "strategy": partial(catalogue.checked_strategy, task=task, cold=False),
+        "cold_strategy": partial(catalogue.checked_strategy, task=task, cold=True),
+    }
+    names = set(LEARNING)
+    for name, check in machine.items():
+        params = "cold_params" if name == "cold_strategy" else f"{name}_params"
+        try:
+            check(given[name], given[params])
+        except Invalid:
+            names -= {name, params}
+    for name in names:
+        setattr(settings, name, given[name])
 
 
 def _restore_schemas(project: Project, versions: list[dict[str, Any]], task: str) -> None:
@@ -216,6 +228,8 @@ def _checked(line: bytes, project: Project, keys: Mapping[int, frozenset[str]]) 
             raise ValueError("its id is missing or too long")
         if not isinstance(item.row, int) or not 0 <= item.row < 2**31 - 1:
             raise ValueError("its row is no row")
+        for moment in _moments(item):
+            datetime.fromisoformat(moment)
         _check_answers(item, project, keys)
         _check_others(item)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -234,6 +248,18 @@ def _check_content(item: ExportItem, project: Project) -> None:
         raise ValueError(str(error)) from error
     if not re.fullmatch("[0-9a-f]{64}", item.content_hash):
         raise ValueError("its content hash is none")
+
+
+def _moments(item: ExportItem) -> Iterator[str]:
+    """Every time in a record: PostgreSQL would also take words such as 'tomorrow'."""
+    yield item.created_at
+    if item.archived_at is not None:
+        yield item.archived_at
+    yield from (vote.created_at for vote in item.votes)
+    parts = [*item.skips, *item.predictions, *([item.imported_label] if item.imported_label else [])]
+    yield from (each["created_at"] for each in parts)
+    if item.asset is not None:
+        yield item.asset["created_at"]
 
 
 def _check_answers(item: ExportItem, project: Project, keys: Mapping[int, frozenset[str]]) -> None:
