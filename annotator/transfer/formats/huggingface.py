@@ -43,20 +43,25 @@ def write_parquet(items: Iterable[ExportItem], target: Target) -> None:
     schema = _arrow_schema(target.context)
     index = {label.key: n for n, label in enumerate(target.context.labels)}
     writers: dict[str, _ParquetPart] = {}
-    for item in items:
-        if item.part not in writers:
-            writers[item.part] = _ParquetPart(target.open(_data_file(item.part)), schema)
-        writers[item.part].add(
-            {
-                "id": item.external_id,
-                "text": item.text,
-                "label": _label(item, index, multi=target.context.multi),
-                "agreement": item.agreement,
-                "votes": len(item.answers),
-            }
-        )
-    for writer in writers.values():
-        writer.close()
+    try:
+        for item in items:
+            if item.part not in writers:
+                writers[item.part] = _ParquetPart(target.open(_data_file(item.part)), schema)
+            writers[item.part].add(
+                {
+                    "id": item.external_id,
+                    "text": item.text,
+                    "label": _label(item, index, multi=target.context.multi),
+                    "agreement": item.agreement,
+                    "votes": len(item.answers),
+                }
+            )
+        for writer in writers.values():
+            writer.close()
+    except BaseException:
+        for writer in writers.values():
+            writer.abandon()
+        raise
     counts = {part: writer.rows for part, writer in writers.items()}
     target.open("README.md").write(_card(target.context, counts, images=False).encode())
 
@@ -106,6 +111,10 @@ class _ParquetPart:
         if self._rows or not self.rows:
             self._flush()
         self._writer.close()
+
+    def abandon(self) -> None:
+        """Write no end of the file any more, not even when nobody holds the writer."""
+        self._writer.is_open = False
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
