@@ -22,6 +22,8 @@ TITLES = {
     "dry_run": "Check before an import",
     "round": "Training round",
     "encode": "Encoding of items",
+    "export": "Export",
+    "snapshot": "Snapshot",
 }
 
 

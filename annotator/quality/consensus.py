@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,22 +58,28 @@ def consensus(
     Merged classes count as their heirs, answers of retired classes without heir do not vote; a tie is no consensus.
     Archived items are left out, and so is every split that is not named.
     """
-    schema = schema or project.schema
+    read = answers_reader(project, schema or project.schema)
+    with connection.cursor() as cursor:
+        cursor.execute(ANSWERS, [project.pk, list(splits)])
+        return read(
+            (row, json.loads(names) if isinstance(names, str) else names or [])
+            for row, names in cursor.fetchall()
+        )
+
+
+def answers_reader(
+    project: Project, schema: LabelSchema
+) -> Callable[[Iterable[tuple[int, Sequence[str]]]], Consensus]:
+    """The rule of `consensus` for any (row, chosen class keys), lowest row first; asks the database only now."""
     keys = tuple(label.key for label in schema.active_classes())
     index = {key: n for n, key in enumerate(keys)}
     columns = {old: index.get(new) if new else None for old, new in schema.resolve().items()}
-    with connection.cursor() as cursor:
-        cursor.execute(ANSWERS, [project.pk, list(splits)])
-        answers = [
-            (
-                row,
-                [columns.get(key) for key in (json.loads(names) if isinstance(names, str) else names or [])],
-            )
-            for row, names in cursor.fetchall()
-        ]
-    if project.task == Project.Task.MULTI:
-        return _multi(keys, answers)
-    return _single(keys, answers)
+    agree = _multi if project.task == Project.Task.MULTI else _single
+
+    def read(answers: Iterable[tuple[int, Sequence[str]]]) -> Consensus:
+        return agree(keys, [(row, [columns.get(key) for key in names]) for row, names in answers])
+
+    return read
 
 
 def _single(keys: tuple[str, ...], answers: list[tuple[int, list[int | None]]]) -> Consensus:

@@ -24,6 +24,7 @@ class Counts:
 
     `conflicts`: rows whose id has other content, whatever became of them. `alike`: names of files that differ from
     another one only in case, Unicode form or ending. `listed`: rows in the error file. `splits`: of rows that are items.
+    `restored`: a native export came back as a whole.
     """
 
     rows: int = 0
@@ -36,6 +37,7 @@ class Counts:
     labelled: int = 0
     splits: dict[str, int] = field(default_factory=dict)
     error_bytes: int = 0
+    restored: bool = False
     unknown_labels: dict[str, int] = field(default_factory=dict)
 
     @classmethod

@@ -16,9 +16,10 @@ from annotator.items.matching import NewItem, Outcome
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, cancel_job, start_job
 from annotator.modalities import ModalityError
+from annotator.projects.models import Project
 from annotator.transfer import services
 from annotator.transfer.counts import Counts, ErrorFile
-from annotator.transfer.formats import FORMATS, Options
+from annotator.transfer.formats import Options
 from annotator.transfer.models import Import
 from annotator.transfer.reading import Batch, ahead, batches
 from annotator.transfer.rows import known_labels
@@ -92,7 +93,7 @@ def _end_last(record: Import) -> None:
 
 
 def _is_small(record: Import) -> bool:
-    tabular = FORMATS[record.format].modality == "text"
+    tabular = record.project.modality == Project.Modality.TEXT
     return tabular and kind_of_source(record).total(record) <= AT_ONCE_BYTES
 
 
@@ -129,7 +130,7 @@ def _check(record: Import, run: JobRun | None) -> dict[str, Any]:
 @contextmanager
 def _checker(record: Import) -> Iterator[Checker]:
     policy = Options.from_json(record.options).conflict
-    files = FORMATS[record.format].modality == "image"
+    files = record.project.modality == Project.Modality.IMAGE
     with Checker(record.project_id, on_conflict=policy, files=files) as checker:
         yield checker
 

@@ -126,8 +126,10 @@ class MappingForm(forms.Form):
     @staticmethod
     def _kept(format_key: str) -> set[str]:
         kind = FORMATS[format_key]
-        if kind.modality == "image":
-            return {"folder_labels", "conflict"}
+        if "image" in kind.modalities and not kind.tabular:
+            return (
+                {"folder_labels", "conflict"} if format_key in ("zip", "images", "bucket") else {"conflict"}
+            )
         names = {"conflict"}
         if format_key in ("csv", "tsv", "jsonl", "txt"):
             names |= {"encoding"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -72,3 +73,101 @@ class Import(models.Model):
     def picture_path(self, number: int) -> Path:
         """Thumbnail of one of the first images, made by the dry run."""
         return self.folder / f"preview-{number}.webp"
+
+
+class RestoredPerson(models.Model):
+    """Somebody whose answers came with a restored project: an account nobody can use, and the name it had there."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    pseudonym = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="restored_person_once"),
+            models.UniqueConstraint(fields=["project", "pseudonym"], name="restored_pseudonym_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class Snapshot(models.Model):
+    """A named version of the data set, frozen in a file: it gives the same exports whatever happens to the project.
+
+    `selection`: what was asked for (selection.Selection). `digest` is the SHA-256 of its records, `size` of the packed file.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshots")
+    name = models.CharField(max_length=100)
+    note = models.CharField(max_length=500, blank=True)
+    selection = models.JSONField(default=dict)
+    moment = models.DateTimeField(null=True)
+    counts = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True)
+    size = models.BigIntegerField(default=0)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="snapshot")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="snapshot_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.digest)
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.MEDIA_ROOT) / "snapshots" / str(self.project_id) / str(self.pk)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "records.jsonl.gz"
+
+
+class Export(models.Model):
+    """A data set on its way out, or there to be fetched. How far it is stands in its job.
+
+    `options`: selection, `plain` (one file instead of an archive), `formula_guard`. `files`: [{"name", "size", "sha256"}].
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="exports")
+    snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="exports")
+    format = models.CharField(max_length=20)
+    options = models.JSONField(default=dict)
+    files = models.JSONField(default=list)
+    digest = models.CharField(max_length=64, blank=True)
+    manifest = models.JSONField(default=dict)
+    losses = models.JSONField(default=list)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="export")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.pk}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.MEDIA_ROOT) / "exports" / str(self.project_id) / str(self.pk)
+
+    @property
+    def file(self) -> dict[str, Any] | None:
+        """The one that holds the data, once it is there."""
+        return self.files[0] if self.files else None
+
+    def path_of(self, name: str) -> Path | None:
+        """Where a file of this export lies; None for names it does not have."""
+        known = {str(each["name"]) for each in self.files}
+        return self.folder / "files" / name if name in known else None

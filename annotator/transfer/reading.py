@@ -25,6 +25,7 @@ class Batch:
     places: list[tuple[str, int]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     errors: list[tuple[str, int, str, str]] = field(default_factory=list)
+    predictions: list[tuple[NewItem, dict[str, dict[str, float]]]] = field(default_factory=list)
     size: int = 0
     position: int = 0
 
@@ -97,4 +98,6 @@ def _add(batch: Batch, source: Source, row: Row | RowError, project_id: int, *, 
     batch.items.append(item)
     batch.places.append((source.name, row.line))
     batch.written.append(row.written)
+    if row.predictions:
+        batch.predictions.append((item, row.predictions))
     batch.size += len(row.payload or row.text or "")

@@ -30,12 +30,16 @@ from annotator.transfer.formats import (
     Options,
     Row,
     RowError,
+    Source,
     format_of,
     pictures,
+    recognised,
 )
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
+from annotator.transfer.predictions import store_predictions
 from annotator.transfer.reading import Batch, ahead, batches
+from annotator.transfer.restore import restore
 from annotator.transfer.rows import RowRefused, known_labels, to_item
 from annotator.transfer.sources import Folder, format_in, kind_of_source
 
@@ -61,8 +65,19 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
             for chunk in upload.chunks():
                 file.write(chunk)
         record.files.append({"name": name, "stored": stored, "size": (record.folder / stored).stat().st_size})
-    record.save(update_fields=["files"])
+    recognise(record)
+    record.save(update_fields=["files", "format"])
     return record
+
+
+def recognise(record: Import) -> None:
+    """The format by what is in the files, for several formats share an ending; Invalid, and they are gone, where none fits."""
+    try:
+        sources = list(kind_of_source(record).files(record))
+        record.format = recognised(sources, record.project.modality).key
+    except FormatError as error:
+        forget(record)
+        raise Invalid(str(error), code="wrong_format") from error
 
 
 def use_folder(*, project: Project, user: User | None, folder: Folder) -> Import:
@@ -160,6 +175,21 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     return counts.to_json()
 
 
+def _restore(record: Import, source: Source, counts: Counts, run: JobRun) -> dict[str, Any]:
+    """A native export into a project without items: all of it, not its items alone."""
+    resumed, counts.restored = counts.restored, True
+    Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+    run.progress(0, stage="Restoring")
+    for done in restore(project=record.project, source=source, resumed=resumed):
+        counts.rows = counts.created = done.items
+        Import.objects.filter(pk=record.pk).update(counts=counts.to_json())
+        run.progress(done.items, stage="Restoring", message=counts.summary())
+    run.progress(counts.rows, counts.rows, stage="Restored", message=counts.summary())
+    on_items_added(project_id=record.project_id)
+    remove_files(record)
+    return counts.to_json()
+
+
 def add_rows(*, project: Project, rows: Sequence[Row], source: str) -> tuple[Counts, list[RowError]]:
     """Add a few text rows at once, good ones only; the errors name their places by `line`."""
     check_open(project)
@@ -223,6 +253,7 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
         )
         counts.rows += batch.rows
         counts.rejected += len(batch.errors)
+        store_predictions(record.project_id, batch.predictions)
         bad = list(batch.errors)
         for item, (name, line), match in zip(batch.items, batch.places, matches, strict=True):
             counts.add(item, match, known)

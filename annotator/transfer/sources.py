@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotator.common.errors import Conflict, Invalid, NotFound
-from annotator.transfer.formats import FORMATS, Format, Source
+from annotator.transfer.formats import FORMATS, Format, FormatError, Source, format_of
 from annotator.transfer.formats.archive import JUNK
 from annotator.transfer.formats.bucket import listing_of
 from annotator.transfer.models import Import
@@ -100,10 +100,10 @@ def format_in(folder: Folder, modality: str) -> tuple[Format, int, int]:
 
 def kind_of(name: str, modality: str) -> Format | None:
     """The format of a file of this name in a project of this modality."""
-    for each in FORMATS.values():
-        if each.modality == modality and name.lower().endswith(each.extensions):
-            return each
-    return None
+    try:
+        return format_of([name], modality)
+    except FormatError:
+        return None
 
 
 def walk(folder: Folder) -> Iterator[Source]:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from annotator.jobs.services import JobRun, job_handler
-from annotator.transfer import dry_run, services
+from annotator.transfer import dry_run, exports, services, snapshots
 
 
 @job_handler(services.KIND)
@@ -23,3 +23,13 @@ def run_dry_run(run: JobRun) -> dict[str, Any]:
 @shared_task(name="transfer.remove_old_files")
 def remove_old_files() -> None:
     services.remove_old_files()
+
+
+@job_handler(exports.KIND)
+def run_export(run: JobRun) -> dict[str, Any]:
+    return exports.run_export(export_id=run.job.params["export"], run=run)
+
+
+@job_handler(snapshots.KIND)
+def run_snapshot(run: JobRun) -> dict[str, Any]:
+    return snapshots.run_snapshot(snapshot_id=run.job.params["snapshot"], run=run)

@@ -114,8 +114,9 @@ def complete(*, record: Import) -> Import:
             missing = each["size"] - here
             raise Conflict(f"{missing:,} bytes of “{each['name']}” are missing.", code="incomplete_upload")
     record.complete = True
+    services.recognise(record)
     services.look(record)
-    record.save(update_fields=["complete"])
+    record.save(update_fields=["complete", "format"])
     return record
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotator.transfer import remote_views, views
+from annotator.transfer import export_views, remote_views, views
 
 app_name = "transfer"
 urlpatterns = [
@@ -19,5 +19,24 @@ urlpatterns = [
     path("projects/<int:project_id>/imports/<int:job_id>/", views.report, name="report"),
     path(
         "projects/<int:project_id>/imports/<int:job_id>/errors.csv", views.report_errors, name="report_errors"
+    ),
+    path("projects/<int:project_id>/export/", export_views.exports_page, name="exports"),
+    path("projects/<int:project_id>/export/losses/", export_views.losses, name="losses"),
+    path("projects/<int:project_id>/exports/<int:export_id>/", export_views.export_page, name="export"),
+    path(
+        "projects/<int:project_id>/exports/<int:export_id>/download/",
+        export_views.download,
+        name="export_download",
+    ),
+    path(
+        "projects/<int:project_id>/exports/<int:export_id>/delete/",
+        export_views.delete,
+        name="export_delete",
+    ),
+    path("projects/<int:project_id>/snapshots/", export_views.create_snapshot, name="snapshots"),
+    path(
+        "projects/<int:project_id>/snapshots/<int:snapshot_id>/delete/",
+        export_views.delete_snapshot,
+        name="snapshot_delete",
     ),
 ]

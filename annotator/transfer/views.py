@@ -73,7 +73,7 @@ def _upload(request: HttpRequest, project_id: int) -> HttpResponse:
         "can": can,
         "active_tab": "import",
         "form": form,
-        "formats": [each for each in FORMATS.values() if each.modality == project.modality],
+        "formats": [each for each in FORMATS.values() if project.modality in each.modalities],
         "extensions": extensions(project.modality),
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "max_files": uploads.MAX_FILES,

@@ -71,6 +71,13 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "transfer:mapping": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:report": {"GET": MANAGERS},
     "transfer:report_errors": {"GET": MANAGERS},
+    "transfer:exports": {"GET": INSPECTORS, "POST": MANAGERS},
+    "transfer:losses": {"GET": MANAGERS},
+    "transfer:export": {"GET": INSPECTORS},
+    "transfer:export_download": {"GET": INSPECTORS},
+    "transfer:export_delete": {"POST": MANAGERS},
+    "transfer:snapshots": {"POST": MANAGERS},
+    "transfer:snapshot_delete": {"POST": OWNERS},
     "api:next": {"POST": ANNOTATORS},
     "api:annotations": {"POST": ANNOTATORS},
     "api:withdraw": {"POST": ANNOTATORS},
@@ -112,6 +119,11 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "api:uploads": {"POST": MANAGERS},
     "api:upload": {"GET": MANAGERS, "PUT": MANAGERS, "DELETE": MANAGERS},
     "api:upload_complete": {"POST": MANAGERS},
+    "api:exports": {"GET": INSPECTORS, "POST": MANAGERS},
+    "api:export": {"GET": INSPECTORS, "DELETE": MANAGERS},
+    "api:export_download": {"GET": INSPECTORS},
+    "api:snapshots": {"GET": INSPECTORS, "POST": MANAGERS},
+    "api:snapshot": {"GET": INSPECTORS, "DELETE": OWNERS},
 }
 # Bodies for views that look at what is sent before they look for the object.
 BODIES: dict[str, dict[str, Any]] = {

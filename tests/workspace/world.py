@@ -17,7 +17,7 @@ from annotator.labeling.models import ItemLease, Skip
 from annotator.learning.models import ModelVersion, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
-from annotator.transfer.models import Import
+from annotator.transfer.models import Export, Import, Snapshot
 from tests.factories import join, make_items, make_project, make_user
 from tests.items.makers import add_image
 from tests.modalities.images import image_bytes
@@ -57,6 +57,12 @@ def make_world(*, numbers: int = 1) -> World:
     record.errors_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
     record.check_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
     record.picture_path(0).write_bytes(image_bytes(kind="WEBP"))
+    export = Export.objects.create(
+        project=project, format="native", files=[{"name": "records.jsonl", "size": 3, "sha256": "0" * 64}]
+    )
+    (export.folder / "files").mkdir(parents=True, exist_ok=True)
+    (export.folder / "files" / "records.jsonl").write_text("{}\n", encoding="utf-8")
+    snapshot = Snapshot.objects.create(project=project, name="v1")
     ModelVersion.objects.create(
         project=project, number=numbers, schema=project.schema, n_labels=4, metrics={"state": "few"}
     )
@@ -72,6 +78,8 @@ def make_world(*, numbers: int = 1) -> World:
             "asset_id": picture.asset_id,
             "job_id": job.pk,
             "import_id": record.pk,
+            "export_id": export.pk,
+            "snapshot_id": snapshot.pk,
             "user_id": annotator.pk,
             "invitation_id": invitation.pk,
             "number": numbers,

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from annotator.modalities import image
+from annotator.transfer.formats import class_folders
 from annotator.transfer.formats.base import (
+    IMAGE,
     PREVIEW_ROWS,
     Format,
     FormatError,
@@ -36,7 +38,7 @@ DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def inspect(source: Source, given: Options | None) -> Layout:
-    with _opened(source) as archive:
+    with opened(source) as archive:
         entries = [
             info for info in archive.infolist() if not info.is_dir() and not JUNK.search(info.filename)
         ]
@@ -69,7 +71,7 @@ def inspect(source: Source, given: Options | None) -> Layout:
 
 
 def read(source: Source, options: Options) -> Iterator[Row | RowError]:
-    with _opened(source) as archive:
+    with opened(source) as archive:
         for number, info in enumerate(archive.infolist(), start=1):
             source.position = max(source.position, info.header_offset)
             if not info.is_dir() and not JUNK.search(info.filename):
@@ -128,7 +130,7 @@ def split_of(name: str) -> str:
     return next((part for part in above if part.casefold() in SPLIT_FOLDERS), "")
 
 
-def _opened(source: Source) -> zipfile.ZipFile:
+def opened(source: Source) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(source.path)
     except (zipfile.BadZipFile, OSError, struct.error, ValueError, NotImplementedError) as error:
@@ -149,9 +151,13 @@ def _is_bomb(unpacked: int, packed: int) -> bool:
 
 FORMAT = Format(
     key="zip",
-    title="Zip archive of images",
-    modality="image",
+    title="Images in class folders (zip)",
+    modalities=IMAGE,
     extensions=(".zip",),
     inspect=inspect,
     read=read,
+    write=class_folders.write,
+    holds=class_folders.HOLDS,
+    tasks=frozenset({"single"}),
+    about="Each image in the folder of its agreed class, as most trainers of classifiers read them.",
 )

@@ -1,14 +1,21 @@
-"""What a format is: how to look into a file, and how to read it row by row in constant memory."""
+"""What a format is: how to look into a file, how to read it row by row, and how to write records, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from annotator.transfer.output import Target
+    from annotator.transfer.records import ExportItem
 
 EXCERPT = 200  # characters of a bad row that its error shows
 PREVIEW_ROWS = 10
+TEXT, IMAGE = frozenset({"text"}), frozenset({"image"})
+BOTH = TEXT | IMAGE
+TASKS = frozenset({"single", "multi"})
 
 
 @dataclass
@@ -69,6 +76,7 @@ class Row:
     Of a row with `fetch`, the payload comes from there: a URL, or `storage:name/key`. With a `location` the payload is
     looked at but not kept: it is fetched from there again whenever it is needed.
     `written` is the name before it was brought into normal form, where that changed it.
+    `predictions`: {name of the model: {class: probability}}, as the file has them.
     """
 
     line: int
@@ -81,6 +89,7 @@ class Row:
     labels: tuple[str, ...] = ()
     split: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
+    predictions: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,15 +117,30 @@ class Layout:
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """`inspect` raises FormatError when the file is nothing of the kind; `read` yields, and raises FormatError only for
-    what makes the rest of the file unreadable. Neither writes anything: reading is its own dry run."""
+    what makes the rest of the file unreadable. Neither writes anything: reading is its own dry run.
+
+    `recognises` tells a file of this format among others with the same ending; without it the format takes what no
+    other recognises. `write` gets records and a target; what it has no place for is not in `holds` (keys of
+    losses.PARTS) and is counted for it. `plain` names its one file, where it writes only one that matters.
+    """
 
     key: str
     title: str
-    modality: str
+    modalities: frozenset[str]
     extensions: tuple[str, ...]
     inspect: Callable[[Source, Options | None], Layout]
     read: Callable[[Source, Options], Iterator[Row | RowError]]
     tabular: bool = False
+    recognises: Callable[[Source], bool] | None = None
+    write: Callable[[Iterable[ExportItem], Target], None] | None = None
+    holds: frozenset[str] = frozenset()
+    tasks: frozenset[str] = TASKS
+    plain: str = ""
+    about: str = ""
+
+    def writes(self, *, modality: str, task: str) -> bool:
+        """Whether projects of this kind can be exported so."""
+        return self.write is not None and modality in self.modalities and task in self.tasks
 
 
 class FormatError(ValueError):

@@ -15,6 +15,7 @@ from annotator.common.errors import AnnotatorError
 from annotator.modalities import image
 from annotator.transfer.formats.archive import split_of
 from annotator.transfer.formats.base import (
+    IMAGE,
     PREVIEW_ROWS,
     Format,
     FormatError,
@@ -111,7 +112,7 @@ def _chosen(source: Source) -> tuple[storages.Storage, str]:
 FORMAT = Format(
     key="bucket",
     title="Images in an S3-style storage",
-    modality="image",
+    modalities=IMAGE,
     extensions=(),
     inspect=inspect,
     read=read,

@@ -9,9 +9,11 @@ from dataclasses import replace
 from itertools import islice
 
 from annotator.modalities.text import MAX_BYTES
+from annotator.transfer.formats import csv_export
 from annotator.transfer.formats.base import (
     EXCERPT,
     PREVIEW_ROWS,
+    TEXT,
     Format,
     FormatError,
     Layout,
@@ -170,16 +172,20 @@ def longest(rows: list[list[str]], width: int) -> int:
 CSV = Format(
     key="csv",
     title="CSV table",
-    modality="text",
+    modalities=TEXT,
     extensions=(".csv",),
     inspect=inspect,
     read=read,
     tabular=True,
+    write=csv_export.write,
+    holds=csv_export.HOLDS,
+    plain=csv_export.NAME,
+    about="One row an item with the agreed class by name, agreement and number of answers.",
 )
 TSV = Format(
     key="tsv",
     title="TSV table",
-    modality="text",
+    modalities=TEXT,
     extensions=(".tsv", ".tab"),
     inspect=inspect,
     read=read,

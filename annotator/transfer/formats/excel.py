@@ -14,6 +14,7 @@ from xml.etree.ElementTree import ParseError
 
 from annotator.transfer.formats.base import (
     PREVIEW_ROWS,
+    TEXT,
     Format,
     FormatError,
     Layout,
@@ -177,7 +178,7 @@ def _check_archive(source: Source) -> None:
 FORMAT = Format(
     key="xlsx",
     title="Excel workbook",
-    modality="text",
+    modalities=TEXT,
     extensions=(".xlsx", ".xlsm"),
     inspect=inspect,
     read=read,

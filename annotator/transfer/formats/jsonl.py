@@ -10,6 +10,7 @@ from typing import Any
 from annotator.transfer.formats.base import (
     EXCERPT,
     PREVIEW_ROWS,
+    TEXT,
     Format,
     FormatError,
     Layout,
@@ -72,7 +73,7 @@ def _refuse_constant(name: str) -> None:
 FORMAT = Format(
     key="jsonl",
     title="JSON lines",
-    modality="text",
+    modalities=TEXT,
     extensions=(".jsonl", ".ndjson"),
     inspect=inspect,
     read=read,

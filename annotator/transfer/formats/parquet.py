@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.transfer.formats.base import (
     PREVIEW_ROWS,
+    TEXT,
     Format,
     FormatError,
     Layout,
@@ -95,7 +96,7 @@ def _opened(source: Source) -> Iterator[pq.ParquetFile]:
 FORMAT = Format(
     key="parquet",
     title="Parquet table",
-    modality="text",
+    modalities=TEXT,
     extensions=(".parquet", ".pq"),
     inspect=inspect,
     read=read,

@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 
 from annotator.modalities import image
 from annotator.transfer.formats.archive import SHOWN_FOLDERS, safe_name, split_of
-from annotator.transfer.formats.base import PREVIEW_ROWS, Format, Layout, Options, Row, RowError, Source
+from annotator.transfer.formats.base import (
+    IMAGE,
+    PREVIEW_ROWS,
+    Format,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+)
 
 
 def inspect(source: Source, given: Options | None) -> Layout:
@@ -55,7 +64,7 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
 FORMAT = Format(
     key="images",
     title="Image files",
-    modality="image",
+    modalities=IMAGE,
     extensions=image.EXTENSIONS,
     inspect=inspect,
     read=read,

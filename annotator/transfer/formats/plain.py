@@ -8,6 +8,7 @@ from itertools import islice
 from annotator.transfer.formats.base import (
     EXCERPT,
     PREVIEW_ROWS,
+    TEXT,
     Format,
     FormatError,
     Layout,
@@ -38,7 +39,7 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
 FORMAT = Format(
     key="txt",
     title="Plain text, one a line",
-    modality="text",
+    modalities=TEXT,
     extensions=(".txt",),
     inspect=inspect,
     read=read,

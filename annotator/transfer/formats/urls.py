@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from annotator.transfer.formats import delimited, jsonl, plain
-from annotator.transfer.formats.base import Format, FormatError, Layout, Options, Row, RowError, Source
+from annotator.transfer.formats.base import IMAGE, Format, FormatError, Layout, Options, Row, RowError, Source
 
 MAX_ID = 500
 # Names under which people keep addresses, best first.
@@ -85,7 +85,7 @@ def _reader(source: Source) -> Format:
 FORMAT = Format(
     key="urls",
     title="List of addresses (URLs) of images",
-    modality="image",
+    modalities=IMAGE,
     extensions=(),
     inspect=inspect,
     read=read,

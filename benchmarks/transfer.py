@@ -1,0 +1,190 @@
+"""Data in and out, by the real application: `python -m benchmarks.transfer --cases export_100k`.
+
+Each case is one job of a worker on a project of its own: `seconds` from asking to files that can be fetched, `rate` in items
+a second, `peak` MiB of the worker that did it, `cpu` seconds of that worker and of the database together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.application import PATIENCE, Application, emit
+from benchmarks.synthetic import CLASSES
+
+if TYPE_CHECKING:
+    from annotator.projects.models import Project
+
+LABELLED = 10  # every tenth item has two answers, as in a project that learns
+MADE = "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class Measured:
+    """What happened between the beginning and the end of a case."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    peak: float = 0.0
+    items: int = 0
+    others: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+
+def workers(app: Application) -> list[psutil.Process]:
+    """Processes of the worker that imports and exports."""
+    heads = []
+    for process in psutil.Process(app.child.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            line = " ".join(process.cmdline())
+            if "celery" in line and " io" in line:
+                heads.append(process)
+    return list({p.pid: p for head in heads for p in (head, *head.children(recursive=True))}.values())
+
+
+def servers(app: Application) -> list[psutil.Process]:
+    """Processes of the database."""
+    found = []
+    for process in psutil.Process(app.child.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "postgres" in process.name():
+                found.append(process)
+    return found
+
+
+def peak_of(process: psutil.Process) -> float:
+    """MiB that the process held at most since it began."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def cpu_of(processes: list[psutil.Process]) -> float:
+    """CPU seconds of these processes and of those of theirs that ended."""
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+@contextmanager
+def measured(app: Application) -> Iterator[Measured]:
+    """Clocks and memory around one job."""
+    result, before = Measured(), cpu_of([*workers(app), *servers(app)])
+    started = time.perf_counter()
+    yield result
+    result.seconds = time.perf_counter() - started
+    result.cpu = cpu_of([*workers(app), *servers(app)]) - before
+    result.peak = max(map(peak_of, workers(app)), default=0.0)
+
+
+def wait_for(job_id: int) -> None:
+    from annotator.jobs.models import Job
+
+    end = time.monotonic() + 10 * PATIENCE
+    while (job := Job.objects.get(pk=job_id)).active:
+        if time.monotonic() > end:
+            raise SystemExit("The job took too long.")
+        time.sleep(0.02)
+    if job.state != Job.State.SUCCEEDED:
+        raise SystemExit(f"The job failed: {job.error}")
+
+
+def labelled_project(items: int) -> Project:
+    """Texts with a label for every tenth by each of two people, written by COPY."""
+    from django.db import connection
+
+    from annotator.accounts.models import User
+    from annotator.learning.models import LearningSettings
+    from annotator.projects.models import LabelClass, LabelSchema, Project
+
+    owner, _ = User.objects.get_or_create(username="owner")
+    other, _ = User.objects.get_or_create(username="other")
+    project = Project.objects.create(name=f"Transfer {items}", modality="text", created_by=owner, overlap=2)
+    schema = LabelSchema.objects.create(project=project, version=1)
+    LabelClass.objects.bulk_create(
+        LabelClass(schema=schema, key=f"class-{n}", name=f"Class {n}", order=n) for n in range(CLASSES)
+    )
+    LearningSettings.objects.create(project=project, encoder="minilm", seed=1, paused=True)
+    Project.reserve_rows(project.pk, items)
+    columns = "project_id, row, external_id, text, content_hash, split, meta, created_at"
+    with connection.cursor() as cursor, cursor.copy(f"COPY items_item ({columns}) FROM STDIN") as copy:
+        for row in range(items):
+            text = f"Synthetic text number {row}, about as long as a short sentence is."
+            values = (project.pk, row, f"text-{row}", text, f"{row:064x}", "pool", "{}", MADE)
+            copy.write_row(values)
+    served = '{"strategy": {"key": "margin", "version": 1}, "rank": 3, "utility": 0.25, "propensity": 0.5}'
+    suggestion = '{"model": 3, "classes": {"class-1": 0.75, "class-2": 0.25}}'
+    columns = (
+        "id, project_id, item_id, annotator_id, schema_id, state, current, revision, regions, seconds, served, "
+        "suggestion, created_at"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT row, id FROM items_item WHERE project_id = %s AND row %% %s = 0", [project.pk, LABELLED]
+        )
+        ids = cursor.fetchall()
+        with cursor.copy(f"COPY labeling_annotation ({columns}) FROM STDIN") as copy:
+            for row, item in ids:
+                regions = f'[{{"kind": "choice", "classes": ["class-{row % CLASSES}"]}}]'
+                for person in (owner, other):
+                    answer = (uuid.uuid4(), project.pk, item, person.pk, schema.pk, "submitted", True, 1)
+                    copy.write_row((*answer, regions, 2.5, served, suggestion, MADE))
+        cursor.execute("VACUUM ANALYZE items_item")
+        cursor.execute("VACUUM ANALYZE labeling_annotation")
+    return project
+
+
+def export(app: Application, items: int) -> Measured:
+    """Everything about every item, as native archive."""
+    from annotator.transfer.exports import create_export
+
+    project = labelled_project(items)
+    with measured(app) as result:
+        made = create_export(project=project, format_key="native", user=None)
+        wait_for(made.job_id or 0)
+    made.refresh_from_db()
+    result.items = int(made.manifest["counts"]["records"])
+    result.others["size"] = (made.files[0]["size"] / 2**20, "MiB")
+    return result
+
+
+CASES: Mapping[str, Callable[[Application], Measured]] = {
+    "export_100k": lambda app: export(app, 100_000),
+    "export_1m": lambda app: export(app, 1_000_000),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", default=",".join(CASES))
+    options = parser.parse_args()
+    for case in options.cases.split(","):
+        # A fresh application each: what one case left in memory is no part of another's peak.
+        with Application() as app:
+            found = CASES[case](app)
+        parameters = {"items": found.items, "cores": os.cpu_count()}
+        emit("transfer", case, "seconds", found.seconds, "s", **parameters)
+        emit("transfer", case, "rate", found.items / found.seconds, "1/s", **parameters)
+        emit("transfer", case, "peak", found.peak, "MiB", **parameters)
+        emit("transfer", case, "cpu", found.cpu, "s", **parameters)
+        for metric, (value, unit) in found.others.items():
+            emit("transfer", case, metric, value, unit, **parameters)
+
+
+if __name__ == "__main__":
+    main()
