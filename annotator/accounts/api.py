@@ -23,6 +23,8 @@ from annotator.common.scopes import CHOICES, SCOPES
 
 
 class MeOut(serializers.ModelSerializer[User]):
+    email = serializers.CharField(help_text="Empty when there is none.")
+
     class Meta:
         model = User
         fields = (

@@ -30,11 +30,11 @@ KEPT = timedelta(days=30)
 SHOWN = 1_000  # characters of an answer
 
 DUE = """
-UPDATE hooks_delivery SET attempts = attempts + 1, next_try_at = now() + make_interval(secs => %(claim)s)
+UPDATE hooks_delivery SET attempts = attempts + 1, next_try_at = %(claimed_until)s
 WHERE id = (
   SELECT d.id FROM hooks_delivery d JOIN hooks_webhook w ON w.id = d.webhook_id
   JOIN projects_project p ON p.id = w.project_id
-  WHERE d.state = 'waiting' AND d.next_try_at <= now() AND (w.active OR d.kind = 'ping') AND p.deleted_at IS NULL
+  WHERE d.state = 'waiting' AND d.next_try_at <= %(now)s AND (w.active OR d.kind = 'ping') AND p.deleted_at IS NULL
   ORDER BY d.next_try_at LIMIT 1 FOR UPDATE OF d SKIP LOCKED)
 RETURNING id
 """
@@ -76,8 +76,9 @@ def deliver_due(*, post: Post | None = None, seconds: float = 60.0) -> int:
     post = post or _safe_post()
     end, arrived = time.monotonic() + seconds, 0
     while time.monotonic() < end:
+        now = timezone.now()
         with connection.cursor() as cursor:
-            cursor.execute(DUE, {"claim": CLAIM.total_seconds()})
+            cursor.execute(DUE, {"now": now, "claimed_until": now + CLAIM})
             found = cursor.fetchone()
         if not found:
             break
