@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from annotator.items.models import ImportedPrediction, Item
 from annotator.jobs.models import Job
@@ -122,6 +124,9 @@ def test_answers_are_listed_newest_first_and_filtered(project, program, items):
         answer(project, item, name) for item, name in zip(items, ("cat", "dog", "cat"), strict=False)
     )
     again = answer(project, items[0], "dog")
+    for minutes, key in enumerate((again, third, second, first)):
+        # All of this test is one transaction, and so one moment.
+        Annotation.objects.filter(pk=key).update(created_at=timezone.now() - timedelta(minutes=minutes))
     page = program("get", "annotations/").json()
     assert [row["id"] for row in page["results"]] == [str(key) for key in (again, third, second, first)]
     current = program("get", "annotations/", current="true").json()["results"]
