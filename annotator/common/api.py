@@ -118,6 +118,16 @@ def page_response(request: Request, results: list[Any], next_after: Any, **more:
     return Response({**more, "results": results, "next_after": next_after, "next": following})
 
 
+class RowsJSONParser(JSONParser):
+    """JSON whose rows are judged one by one: what cannot be kept is for the view to report, row by row."""
+
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise exceptions.ParseError("The JSON is nested too deep.") from None
+
+
 class StorableJSONParser(JSONParser):
     """JSON that the database can keep: no NUL, no halves of surrogate pairs, nested as deep as people write."""
 

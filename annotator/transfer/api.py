@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import StorableJSONParser, parsed
+from annotator.common.api import RowsJSONParser, parsed
 from annotator.common.errors import Invalid
 from annotator.common.idempotency import idempotent
 from annotator.common.permissions import IMPORT, READ, needs
@@ -116,7 +116,7 @@ class ImportOut(serializers.Serializer[Any]):
     responses={200: ItemsOut, 202: ImportOut},
 )
 @api_view(["POST"])
-@parser_classes([LimitedMultiPartParser, StorableJSONParser])
+@parser_classes([LimitedMultiPartParser, RowsJSONParser])
 @needs(POST=IMPORT)
 @idempotent()
 def create_import(request: Request, project_id: int) -> Response:

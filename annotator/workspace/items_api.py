@@ -9,12 +9,12 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, parser_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import KeyField, PageQuery, listed, page_out, parsed, queried
+from annotator.common.api import KeyField, PageQuery, RowsJSONParser, listed, page_out, parsed, queried
 from annotator.common.errors import Invalid, NotFound
 from annotator.common.etag import check_match, tagged
 from annotator.common.idempotency import idempotent
@@ -86,6 +86,7 @@ class CountOut(serializers.Serializer[Any]):
     ],
 )
 @api_view(["GET", "POST"])
+@parser_classes([RowsJSONParser])
 @needs(GET=READ, POST=IMPORT)
 @idempotent()
 def items(request: Request, project_id: int) -> Response:
