@@ -205,6 +205,14 @@ DECLARED: tuple[Setting, ...] = (
         help="Folders of this server, as absolute paths separated by commas, from which managers of projects may import. Files are read in place. Empty: none.",
     ),
     Setting(
+        name="ANNOTATOR_API_REQUESTS_PER_MINUTE",
+        kind=Kind.INTEGER,
+        default="1200",
+        minimum=0,
+        maximum=1000000,
+        help="API requests that a token, or a person in a browser, may make in a minute; labelling itself is not counted. 0: any number.",
+    ),
+    Setting(
         name="ANNOTATOR_WEIGHTS",
         kind=Kind.TEXT,
         help="Folder with model weights as files, looked at before any download. Empty: none.",

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "annotator.common",
     "annotator.accounts",
     "annotator.projects",
+    "annotator.hooks",
     "annotator.jobs",
     "annotator.items",
     "annotator.labeling",
@@ -102,6 +103,9 @@ CELERY_BEAT_SCHEDULE = {
         "learning.start_due_rounds": 20.0,
         "jobs.recover_lost_jobs": 15.0,
         "transfer.remove_old_files": 3600.0,
+        "hooks.hand_out": 5.0,
+        "common.remove_old_replies": 3600.0,
+        "hooks.remove_old_deliveries": 3600.0,
     }.items()
 }
 
@@ -146,6 +150,8 @@ FETCH_PORTS = env.fetch_ports()
 IMPORT_STORAGES = env.storages()
 CACHE_BYTES = env.integer("ANNOTATOR_CACHE_MB") * 2**20
 
+API_REQUESTS_PER_MINUTE = env.integer("ANNOTATOR_API_REQUESTS_PER_MINUTE")
+
 # Sockets are served by a process of their own; behind a proxy that routes /ws/ this stays empty: same origin.
 SOCKET_URL = env.text("ANNOTATOR_SOCKET_URL")
 SOCKET_PORT = env.integer("ANNOTATOR_SOCKET_PORT")
@@ -188,11 +194,12 @@ REST_FRAMEWORK = {
         "annotator.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["annotator.common.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["annotator.common.throttle.PerCaller"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotator.common.api.StorableJSONParser"],
     "EXCEPTION_HANDLER": "annotator.common.api.problem_handler",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "annotator.common.openapi.Schema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
@@ -201,6 +208,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "ScopeEnum": "annotator.common.scopes.CHOICES",
         "RoleEnum": "annotator.projects.models.Role",
         "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
     },

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import api_view, permission_classes
+from rest_framework.decorators import api_view
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts import services
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import ApiToken, User
-from annotator.common.api import after_of, parsed
+from annotator.common.api import PageQuery, listed, page_out, parsed, queried
 from annotator.common.clients import client_address, is_shared
 from annotator.common.errors import Forbidden
-from annotator.common.pagination import keyset_page
-
-PAGE = 100
+from annotator.common.etag import check_match, tagged
+from annotator.common.idempotency import idempotent
+from annotator.common.permissions import ANNOTATE, MANAGE, PUBLIC, READ, needs
+from annotator.common.scopes import CHOICES, SCOPES
 
 
 class MeOut(serializers.ModelSerializer[User]):
+    email = serializers.CharField(help_text="Empty when there is none.")
+
     class Meta:
         model = User
         fields = (
@@ -41,7 +43,7 @@ class MeOut(serializers.ModelSerializer[User]):
 class TokenOut(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
-        fields: tuple[str, ...] = ("id", "name", "scope", "created_at", "expires_at", "last_used_at")
+        fields: tuple[str, ...] = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at")
         read_only_fields: tuple[str, ...] = fields
 
 
@@ -55,14 +57,20 @@ class NewTokenOut(TokenOut):
         read_only_fields = fields
 
 
-class TokensPage(serializers.Serializer[Any]):
-    results = TokenOut(many=True)
-    next = serializers.IntegerField(allow_null=True, help_text="Pass as `after` for the next page.")
+class MeIn(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "email")
 
 
 class NewTokenIn(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100)
-    scope = serializers.ChoiceField(choices=ApiToken.Scope.choices, default=ApiToken.Scope.WRITE)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=CHOICES),
+        min_length=1,
+        max_length=len(SCOPES),
+        default=list(SCOPES),
+    )
     days = serializers.IntegerField(
         min_value=1, max_value=3650, default=90, allow_null=True, help_text="null: it never expires."
     )
@@ -70,22 +78,49 @@ class NewTokenIn(serializers.Serializer[Any]):
     password = serializers.CharField(max_length=4096, required=False, write_only=True, trim_whitespace=False)
 
 
-AFTER = OpenApiParameter("after", int, description="`next` of the page before.")
-
-
-@extend_schema(operation_id="me", responses=MeOut)
-@api_view(["GET"])
+@extend_schema(methods=["GET"], operation_id="me", responses=MeOut)
+@extend_schema(methods=["PATCH"], operation_id="me_update", request=MeIn(partial=True), responses=MeOut)
+@api_view(["GET", "PATCH"])
+@needs(GET=(READ, ANNOTATE), PATCH=MANAGE, tagged=True)
 def me(request: Request) -> Response:
-    """Whose token or session this is."""
-    return Response(MeOut(current_user(request)).data)
+    """Whose token or session this is. PATCH changes names and address; the password is changed in a browser only."""
+    user = current_user(request)
+    if request.method == "PATCH":
+        check_match(request, dict(MeOut(user).data))
+        changed = MeIn(User.objects.get(pk=user.pk), data=request.data, partial=True)
+        changed.is_valid(raise_exception=True)
+        user = changed.save()
+    return tagged(request, dict(MeOut(user).data))
 
 
-@extend_schema(methods=["GET"], operation_id="tokens_list", parameters=[AFTER], responses=TokensPage)
 @extend_schema(
-    methods=["POST"], operation_id="tokens_create", request=NewTokenIn, responses={201: NewTokenOut}
+    methods=["GET"],
+    operation_id="tokens_list",
+    parameters=[PageQuery],
+    responses=page_out("TokensPage", TokenOut),
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="tokens_create",
+    request=NewTokenIn,
+    responses={201: NewTokenOut},
+    examples=[
+        OpenApiExample(
+            "A labelling program",
+            {
+                "name": "night shift",
+                "scopes": ["read", "annotate"],
+                "days": 30,
+                "username": "ada",
+                "password": "…",
+            },
+            request_only=True,
+        )
+    ],
 )
 @api_view(["GET", "POST"])
-@permission_classes([AllowAny])
+@needs(GET=READ, POST=PUBLIC)
+@idempotent("token")
 def tokens(request: Request) -> Response:
     """GET lists one's tokens. POST makes one, in a session or with user name and password."""
     if request.method == "POST":
@@ -93,12 +128,14 @@ def tokens(request: Request) -> Response:
     if not request.user.is_authenticated:
         raise NotAuthenticated
     mine = ApiToken.objects.filter(user=current_user(request))
-    page = keyset_page(mine, key="id", after=after_of(request), size=PAGE, descending=True)
-    return Response({"results": TokenOut(page.rows, many=True).data, "next": page.next_after})
+    return listed(
+        request, mine, queried(PageQuery, request), lambda rows: list(TokenOut(rows, many=True).data)
+    )
 
 
 @extend_schema(operation_id="tokens_revoke", responses={204: None})
 @api_view(["DELETE"])
+@needs(DELETE=MANAGE)
 def token(request: Request, token_id: int) -> Response:
     """Revokes one of one's own tokens; it stops working at once."""
     services.revoke_token(user=current_user(request), token_id=token_id)

@@ -6,7 +6,8 @@ from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
 from django.core.exceptions import ValidationError
 
-from annotator.accounts.models import ApiToken, User
+from annotator.accounts.models import User
+from annotator.common.scopes import ANNOTATE, CHOICES, READ
 
 NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 EXPIRIES = (("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("never", "Never"))
@@ -128,7 +129,12 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=100, label="Name", widget=forms.TextInput(attrs={"placeholder": "What it is for"})
     )
-    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.WRITE)
+    scopes = forms.MultipleChoiceField(
+        choices=CHOICES,
+        initial=[READ, ANNOTATE],
+        label="May",
+        widget=forms.CheckboxSelectMultiple,
+    )
     days = forms.TypedChoiceField(
         choices=EXPIRIES,
         coerce=lambda days: None if days == "never" else int(days),

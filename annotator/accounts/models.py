@@ -7,8 +7,11 @@ import secrets
 import uuid
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
+
+from annotator.common.scopes import CHOICES, MANAGE, SCOPES
 
 
 class User(AbstractUser):
@@ -27,17 +30,20 @@ def token_digest(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
+def every_scope() -> list[str]:
+    return list(SCOPES)
+
+
 class ApiToken(models.Model):
     """A program's key to a person's account. Only its digest is stored."""
-
-    class Scope(models.TextChoices):
-        READ = "read", "Read"
-        WRITE = "write", "Read and write"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.WRITE)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=CHOICES),
+        default=every_scope,
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -48,6 +54,11 @@ class ApiToken(models.Model):
     @property
     def expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def scope_words(self) -> str:
+        """What it may do, for people."""
+        return "Everything" if MANAGE in self.scopes else ", ".join(self.scopes)
 
     @staticmethod
     def make_plain() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 from annotator.accounts import throttle
 from annotator.accounts.models import ApiToken, User, token_digest
 from annotator.common.errors import Conflict, Forbidden, Invalid, NotFound
+from annotator.common.scopes import SCOPES
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ def set_administrator(*, user: User, administrator: bool, by: User) -> None:
 
 
 def create_token(
-    *, user: User, name: str, scope: str = ApiToken.Scope.WRITE, days: int | None = None
+    *, user: User, name: str, scopes: Collection[str] = SCOPES, days: int | None = None
 ) -> tuple[ApiToken, str]:
     """A new token and its plain text, which is shown once and stored nowhere. `days` None: it never expires."""
     if user.api_tokens.count() >= MAX_TOKENS:
@@ -149,7 +151,7 @@ def create_token(
         user=user,
         name=name,
         digest=token_digest(plain),
-        scope=scope,
+        scopes=[scope for scope in SCOPES if scope in scopes],
         expires_at=None if days is None else timezone.now() + timedelta(days=days),
     )
     return token, plain

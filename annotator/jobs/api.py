@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.pagination import keyset_page
+from annotator.common.api import PageQuery, listed, page_out, queried
+from annotator.common.etag import tagged
+from annotator.common.permissions import MANAGE, READ, needs
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title
 from annotator.jobs.services import cancel_job
 from annotator.jobs.views import get_job
 from annotator.projects.access import INSPECTORS, MANAGERS, require_role
 
-PAGE = 100
 ATTRIBUTES = (
     *("id", "kind", "state", "stage", "done", "total", "share", "seconds_left", "message", "error", "result"),
     *("cancel_requested", "created_at", "started_at", "finished_at"),
@@ -44,51 +45,37 @@ class JobOut(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class JobPageOut(serializers.Serializer[Any]):
-    results = JobOut(many=True)
-    next_after = serializers.IntegerField(allow_null=True, help_text="Pass as `after` for the next page.")
-
-
-class JobQueryIn(serializers.Serializer[Any]):
-    after = serializers.IntegerField(required=False, min_value=0)
+class JobQuery(PageQuery):
     state = serializers.ChoiceField(choices=Job.State.choices, required=False)
     kind = serializers.CharField(required=False, max_length=50)
 
 
-@extend_schema(
-    operation_id="jobs_list",
-    parameters=[
-        OpenApiParameter("after", int),
-        OpenApiParameter("state", str, enum=Job.State.values),
-        OpenApiParameter("kind", str),
-    ],
-    responses=JobPageOut,
-)
+@extend_schema(operation_id="jobs_list", parameters=[JobQuery], responses=page_out("JobsPage", JobOut))
 @api_view(["GET"])
+@needs(GET=READ)
 def job_list(request: Request, project_id: int) -> Response:
     """The project's jobs, newest first."""
     require_role(current_user(request), project_id, INSPECTORS)
-    query = JobQueryIn(data=request.query_params)
-    query.is_valid(raise_exception=True)
-    values = query.validated_data
+    values = queried(JobQuery, request)
     jobs = Job.objects.filter(project_id=project_id)
     for name in ("state", "kind"):
         if name in values:
             jobs = jobs.filter(**{name: values[name]})
-    page = keyset_page(jobs, key="pk", after=values.get("after"), size=PAGE, descending=True)
-    return Response({"results": [job_json(job) for job in page.rows], "next_after": page.next_after})
+    return listed(request, jobs, values, lambda rows: [job_json(job) for job in rows])
 
 
 @extend_schema(operation_id="jobs_retrieve", responses=JobOut)
 @api_view(["GET"])
+@needs(GET=READ, tagged=True)
 def job_detail(request: Request, project_id: int, job_id: int) -> Response:
     """One job."""
     require_role(current_user(request), project_id, INSPECTORS)
-    return Response(job_json(get_job(project_id, job_id)))
+    return tagged(request, job_json(get_job(project_id, job_id)))
 
 
 @extend_schema(operation_id="jobs_cancel", request=None, responses={202: JobOut})
 @api_view(["POST"])
+@needs(POST=MANAGE)
 def cancel(request: Request, project_id: int, job_id: int) -> Response:
     """Ask a job to stop; 409 when it has ended already."""
     require_role(current_user(request), project_id, MANAGERS)

@@ -19,6 +19,8 @@ from annotator.accounts.models import User
 from annotator.celery import app as celery_app
 from annotator.common.errors import AnnotatorError, Conflict
 from annotator.common.events import send_event
+from annotator.hooks.models import Kind
+from annotator.hooks.outbox import note
 from annotator.jobs.broker import messages_waiting
 from annotator.jobs.models import Job, JobQuerySet
 
@@ -28,6 +30,8 @@ PROGRESS_EVERY = 1.0  # seconds between writes of progress
 HEARTBEAT_EVERY = 3.0  # seconds between signs of life, which do not depend on progress
 LOST_AFTER = timedelta(seconds=20)  # a running job silent for so long lost its worker
 MAX_ATTEMPTS = 3
+# Kinds of jobs whose end is an event of its own, besides the one that all jobs have.
+TOLD = {"import": Kind.IMPORT, "export": Kind.EXPORT}
 
 Handler = Callable[["JobRun"], dict[str, Any] | None]
 _handlers: dict[str, Handler] = {}
@@ -145,9 +149,11 @@ def cancel_job(*, job: Job) -> None:
         raise Conflict("This job has already ended.", code="job_ended")
     Job.objects.filter(pk=job.pk).update(cancel_requested=True)
     waiting = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
-    if waiting.update(state=Job.State.CANCELLED, finished_at=timezone.now()):
-        job.refresh_from_db()
-        _announce(job)
+    with transaction.atomic():
+        if waiting.update(state=Job.State.CANCELLED, finished_at=timezone.now()):
+            job.refresh_from_db()
+            _tell(job)
+            _announce(job)
 
 
 def recover_lost_jobs() -> int:
@@ -231,8 +237,22 @@ def _finish(job: Job, state: str, *, error: str = "", result: dict[str, Any] | N
     if state == Job.State.SUCCEEDED and job.total is not None:
         job.done = job.total
     names = ("state", "error", "result", "finished_at", "done")
-    if mine.update(**{name: getattr(job, name) for name in names}):
-        _announce(job)
+    with transaction.atomic():
+        if mine.update(**{name: getattr(job, name) for name in names}):
+            _tell(job)
+            _announce(job)
+
+
+def _tell(job: Job) -> None:
+    """The outbox hears of the job's end, in the transaction that ends it."""
+    if not job.project_id:
+        return
+    names = ("kind", "state", "error", "result", "created_at", "finished_at")
+    payload = {"job": job.pk, **{name: getattr(job, name) for name in names}}
+    note(project_id=job.project_id, kind=Kind.JOB, payload=payload)
+    own = TOLD.get(job.kind)
+    if own and (own != Kind.EXPORT or job.state == Job.State.SUCCEEDED):
+        note(project_id=job.project_id, kind=own, payload=payload)
 
 
 def _announce(job: Job) -> None:

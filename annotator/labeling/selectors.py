@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from annotator.common.errors import NotFound
+from annotator.labeling.models import Draft
 from annotator.labeling.statements import from_json
 
 EMPTY = """
@@ -61,6 +63,14 @@ def why_nothing(*, project_id: int, user_id: int) -> Nothing:
             later=True,
         )
     return Nothing("preparing", "The queue is being prepared.", "This page goes on by itself.", later=True)
+
+
+def draft_of(*, project_id: int, user_id: int, item_id: int) -> Draft:
+    """A person's unsent work on an item, or NotFound."""
+    found = Draft.objects.filter(item__project_id=project_id, item_id=item_id, annotator_id=user_id).first()
+    if found is None:
+        raise NotFound("There is no draft of yours here.", code="no_draft")
+    return found
 
 
 @dataclass(frozen=True)

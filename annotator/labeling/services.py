@@ -14,6 +14,8 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from annotator.common.errors import Conflict, Invalid, NotFound
+from annotator.hooks.models import Kind
+from annotator.hooks.outbox import WANTED, note
 from annotator.items.models import Item
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
@@ -26,7 +28,7 @@ Regions = list[dict[str, Any]]
 MAX_SECONDS = 24 * 3600.0
 
 # `previous` is read by the revision, so that it is no longer current before the new row comes in.
-SUBMIT = """
+SUBMIT = f"""
 WITH known AS (
   SELECT annotator_id, project_id, item_id, state, revision, regions FROM labeling_annotation WHERE id = %(id)s::uuid
 ), lease AS (
@@ -58,9 +60,15 @@ WITH known AS (
          served, suggestion, now()
   FROM origin
   RETURNING annotator_id, project_id, item_id, state, revision, regions
+), told AS (
+  INSERT INTO hooks_event (uid, project_id, kind, payload, created_at)
+  SELECT gen_random_uuid(), project_id, 'annotation.submitted',
+         jsonb_build_object('id', %(id)s::uuid, 'item', item_id, 'annotator', annotator_id, 'revision', revision,
+                            'regions', regions), now()
+  FROM answer WHERE {WANTED.format(kind="'annotation.submitted'")}
 )
 SELECT true, * FROM answer UNION ALL SELECT false, * FROM known
-"""
+"""  # noqa: S608 - constant text
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ def withdraw_annotation(
         if previous is None:
             raise NotFound("There is no answer of yours to take back here.", code="nothing_to_undo")
         Annotation.objects.filter(pk=previous.pk).update(current=False)
+        told = {"id": annotation_id, "item": item_id, "annotator": user_id, "revision": previous.revision + 1}
+        note(project_id=project_id, kind=Kind.WITHDRAWN, payload=told)
         withdrawn = Annotation.objects.create(
             id=annotation_id,
             project_id=project_id,
@@ -209,6 +219,15 @@ def save_draft(*, project_id: int, user_id: int, item_id: int, regions: Regions)
     if not ItemLease.objects.filter(project_id=project_id, item_id=item_id, annotator_id=user_id).exists():
         raise NotFound("This item was not given to you.", code="no_lease")
     Draft.objects.update_or_create(item_id=item_id, annotator_id=user_id, defaults={"regions": regions})
+
+
+def delete_draft(*, project_id: int, user_id: int, item_id: int) -> None:
+    """Throw unsent work away; the item stays in the person's hands."""
+    gone, _ = Draft.objects.filter(
+        item__project_id=project_id, item_id=item_id, annotator_id=user_id
+    ).delete()
+    if not gone:
+        raise NotFound("There is no draft of yours here.", code="no_draft")
 
 
 def renew_leases(*, project_id: int, user_id: int, tokens: list[UUID]) -> list[UUID]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
+from annotator.common.api import LARGEST_PAGE, PageQuery, listed, page_out, page_response, parsed, queried
 from annotator.common.errors import Invalid
-from annotator.common.pagination import keyset_page
+from annotator.common.etag import check_match, edit_lock, tagged
+from annotator.common.idempotency import idempotent
+from annotator.common.permissions import IMPORT, MANAGE, READ, needs
 from annotator.items.models import Item
-from annotator.learning import catalogue, selectors, services
+from annotator.learning import catalogue, pushed, selectors, services
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.projects.access import can_inspect, can_manage
-
-PAGE, LARGEST_PAGE = 100, 1_000
 
 
 class SettingsData(serializers.ModelSerializer[LearningSettings]):
@@ -53,38 +53,81 @@ class ModelData(serializers.ModelSerializer[ModelVersion]):
         ]  # fmt: skip
 
 
-class RoundPage(serializers.Serializer[Any]):
-    results = RoundData(many=True)
-    next_after = serializers.IntegerField(allow_null=True)
-
-
-class ModelPage(serializers.Serializer[Any]):
-    results = ModelData(many=True)
-    next_after = serializers.IntegerField(allow_null=True)
+class RoundQuery(PageQuery):
+    state = serializers.ChoiceField(choices=Round.State.choices, required=False)
 
 
 class PredictionData(serializers.Serializer[Any]):
+    item = serializers.IntegerField()
     row = serializers.IntegerField()
     external_id = serializers.CharField()
-    classes = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+    classes = serializers.DictField(
+        child=serializers.FloatField(), allow_null=True, help_text="null: not scored yet."
+    )
 
 
-class PredictionPage(serializers.Serializer[Any]):
-    model = serializers.IntegerField()
-    round = serializers.IntegerField()
-    results = PredictionData(many=True)
-    next_after = serializers.IntegerField(allow_null=True)
+PREDICTION_PAGE = page_out("PredictionPage", PredictionData)
+
+
+class PredictionPage(PREDICTION_PAGE):  # type: ignore[misc, valid-type]
+    model = serializers.IntegerField(allow_null=True, help_text="Of the project's own; null where pushed.")
+    round = serializers.IntegerField(allow_null=True)
+    source = serializers.CharField(
+        allow_null=True, help_text="Who pushed them; null for the project's model."
+    )
 
 
 class PredictionQuery(serializers.Serializer[Any]):
     split = serializers.ChoiceField(choices=Item.Split.choices, default=Item.Split.POOL)
-    after = serializers.IntegerField(default=-1, min_value=-1)
+    source = serializers.CharField(  # type: ignore[assignment]
+        required=False, max_length=200, help_text="Predictions pushed under this name, of items of any split."
+    )
+    after = serializers.IntegerField(default=-1, min_value=-1, max_value=2**31 - 1)
     limit = serializers.IntegerField(default=LARGEST_PAGE, min_value=1, max_value=LARGEST_PAGE)
 
 
-class PageQuery(serializers.Serializer[Any]):
-    after = serializers.IntegerField(required=False, min_value=0)
-    limit = serializers.IntegerField(default=PAGE, min_value=1, max_value=LARGEST_PAGE)
+class PredictionsIn(serializers.Serializer[Any]):
+    source = serializers.CharField(max_length=200, help_text="Name of the model.")  # type: ignore[assignment]
+    predictions = serializers.ListField(
+        child=serializers.DictField(),
+        min_length=1,
+        max_length=pushed.MOST,
+        help_text="Each with `item` (id) or `external_id`, and `classes`: {class key: probability}.",
+    )
+
+
+class RowProblem(serializers.Serializer[Any]):
+    index = serializers.IntegerField(help_text="Place in the request's list, from 0.")
+    reason = serializers.CharField()
+
+
+class PushedOut(serializers.Serializer[Any]):
+    stored = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    errors = RowProblem(many=True)  # type: ignore[assignment]
+
+
+class SourceOut(serializers.Serializer[Any]):
+    source = serializers.CharField()  # type: ignore[assignment]
+    count = serializers.IntegerField()
+    latest = serializers.DateTimeField()
+
+
+class SourcesOut(serializers.Serializer[Any]):
+    results = SourceOut(many=True)
+
+
+class HealthOut(serializers.Serializer[Any]):
+    """The facts depend on how far the project is; these are always there."""
+
+    level = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    detail = serializers.CharField()
+    title = serializers.CharField()
+    served_round = serializers.IntegerField(allow_null=True)
+    model = serializers.IntegerField(allow_null=True)
+    strategy = serializers.CharField(allow_null=True)
+    open_entries = serializers.IntegerField()
 
 
 class StrategyData(serializers.Serializer[Any]):
@@ -112,40 +155,51 @@ class EncoderData(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-PAGED = [
-    OpenApiParameter("after", OpenApiTypes.INT, description="`next_after` of the page before."),
-    OpenApiParameter("limit", OpenApiTypes.INT),
-]
-
-
-@extend_schema(methods=["GET"], responses=SettingsData)
-@extend_schema(methods=["PATCH"], request=SettingsData(partial=True), responses=SettingsData)
+@extend_schema(methods=["GET"], operation_id="learning_get", responses=SettingsData)
+@extend_schema(
+    methods=["PATCH"],
+    operation_id="learning_update",
+    request=SettingsData(partial=True),
+    responses=SettingsData,
+    examples=[OpenApiExample("Train after fifty", {"retrain_labels": 50}, request_only=True)],
+)
 @api_view(["GET", "PATCH"])
+@needs(GET=READ, PATCH=MANAGE, tagged=True)
 def learning(request: Request, project_id: int) -> Response:
     """Encoder, strategies, triggers. Parameters are checked against the specifications of what is chosen."""
     user = current_user(request)
     if request.method == "GET":
         project, _ = can_inspect(user, project_id)
-        return Response(SettingsData(services.settings_of(project)).data)
+        return tagged(request, dict(SettingsData(services.settings_of(project)).data))
     project, _ = can_manage(user, project_id)
-    settings = services.settings_of(project)
-    checked = SettingsData(settings, data=request.data, partial=True)
-    checked.is_valid(raise_exception=True)
-    if unknown := set(request.data) - set(SettingsData.Meta.fields):
-        raise Invalid(f"There is no setting '{sorted(unknown)[0]}'.", code="unknown_setting")
-    values = dict(checked.validated_data)
-    for choice, params in (
-        ("encoder", "encoder_params"), ("strategy", "strategy_params"), ("cold_strategy", "cold_params"),
-    ):  # fmt: skip
-        # Another choice does not know the parameters of the one before.
-        if values.get(choice, getattr(settings, choice)) != getattr(settings, choice):
-            values.setdefault(params, {})
-    return Response(SettingsData(services.update_settings(settings=settings, by=user, values=values)).data)
+    with edit_lock(project_id):
+        settings = services.settings_of(project)
+        check_match(request, dict(SettingsData(settings).data))
+        checked = SettingsData(settings, data=request.data, partial=True)
+        checked.is_valid(raise_exception=True)
+        if unknown := set(request.data) - set(SettingsData.Meta.fields):
+            raise Invalid(f"There is no setting '{sorted(unknown)[0]}'.", code="unknown_setting")
+        values = dict(checked.validated_data)
+        for choice, params in (
+            ("encoder", "encoder_params"), ("strategy", "strategy_params"), ("cold_strategy", "cold_params"),
+        ):  # fmt: skip
+            # Another choice does not know the parameters of the one before.
+            if values.get(choice, getattr(settings, choice)) != getattr(settings, choice):
+                values.setdefault(params, {})
+        settings = services.update_settings(settings=settings, by=user, values=values)
+    return tagged(request, dict(SettingsData(settings).data))
 
 
-@extend_schema(methods=["GET"], parameters=PAGED, responses=RoundPage)
-@extend_schema(methods=["POST"], request=None, responses={202: RoundData})
+@extend_schema(
+    methods=["GET"],
+    operation_id="rounds_list",
+    parameters=[RoundQuery],
+    responses=page_out("RoundsPage", RoundData),
+)
+@extend_schema(methods=["POST"], operation_id="rounds_start", request=None, responses={202: RoundData})
 @api_view(["GET", "POST"])
+@needs(GET=READ, POST=MANAGE)
+@idempotent()
 def rounds(request: Request, project_id: int) -> Response:
     """The passes of the loop, newest first; POST begins one now."""
     user = current_user(request)
@@ -153,29 +207,61 @@ def rounds(request: Request, project_id: int) -> Response:
         project, _ = can_manage(user, project_id)
         return Response(RoundData(services.start_round(project=project, by=user)).data, status=202)
     project, _ = can_inspect(user, project_id)
-    query = _query(PageQuery, request)
-    page = keyset_page(
-        Round.objects.filter(project=project).select_related("model"),
-        key="number", after=query.get("after"), size=query["limit"], descending=True,
-    )  # fmt: skip
-    return Response({"results": RoundData(page.rows, many=True).data, "next_after": page.next_after})
+    values = queried(RoundQuery, request)
+    found = Round.objects.filter(project=project).select_related("model")
+    if "state" in values:
+        found = found.filter(state=values["state"])
+    return listed(request, found, values, lambda rows: list(RoundData(rows, many=True).data), key="number")
 
 
-@extend_schema(parameters=PAGED, responses=ModelPage)
+@extend_schema(operation_id="rounds_get", responses=RoundData)
 @api_view(["GET"])
+@needs(GET=READ, tagged=True)
+def round_detail(request: Request, project_id: int, number: int) -> Response:
+    """One round: what it began with, how far it is, what came of it."""
+    can_inspect(current_user(request), project_id)
+    return tagged(request, dict(RoundData(services.round_of(project_id, number)).data))
+
+
+@extend_schema(operation_id="rounds_cancel", request=None, responses={202: RoundData})
+@api_view(["POST"])
+@needs(POST=MANAGE)
+def cancel_round(request: Request, project_id: int, number: int) -> Response:
+    """Ask a round to stop; the queue stays as it is. 409 when it has ended."""
+    can_manage(current_user(request), project_id)
+    services.cancel_round(round_=services.round_of(project_id, number))
+    return Response(RoundData(services.round_of(project_id, number)).data, status=202)
+
+
+@extend_schema(
+    operation_id="models_list", parameters=[PageQuery], responses=page_out("ModelsPage", ModelData)
+)
+@api_view(["GET"])
+@needs(GET=READ)
 def models(request: Request, project_id: int) -> Response:
     """Trained models with digests and measures, newest first."""
     project, _ = can_inspect(current_user(request), project_id)
-    query = _query(PageQuery, request)
-    page = keyset_page(
+    return listed(
+        request,
         ModelVersion.objects.filter(project=project).select_related("schema"),
-        key="number", after=query.get("after"), size=query["limit"], descending=True,
-    )  # fmt: skip
-    return Response({"results": ModelData(page.rows, many=True).data, "next_after": page.next_after})
+        queried(PageQuery, request),
+        lambda rows: list(ModelData(rows, many=True).data),
+        key="number",
+    )
 
 
-@extend_schema(request=None, responses={202: RoundData})
+@extend_schema(operation_id="models_get", responses=ModelData)
+@api_view(["GET"])
+@needs(GET=READ, tagged=True)
+def model_detail(request: Request, project_id: int, number: int) -> Response:
+    """One model: what it was made from and how good it is."""
+    can_inspect(current_user(request), project_id)
+    return tagged(request, dict(ModelData(services.model_of(project_id, number)).data))
+
+
+@extend_schema(operation_id="models_use", request=None, responses={202: RoundData})
 @api_view(["POST"])
+@needs(POST=MANAGE)
 def use(request: Request, project_id: int, number: int) -> Response:
     """Go back to this model: in use from now on; a round scores and ranks with it."""
     user = current_user(request)
@@ -184,27 +270,71 @@ def use(request: Request, project_id: int, number: int) -> Response:
     return Response(RoundData(round_).data, status=202)
 
 
-@extend_schema(responses=OpenApiTypes.OBJECT)
+@extend_schema(operation_id="health", responses=HealthOut)
 @api_view(["GET"])
+@needs(GET=READ)
 def health(request: Request, project_id: int) -> Response:
     """How good the ranking is that people are served, and what failed last."""
     project, _ = can_inspect(current_user(request), project_id)
     return Response(selectors.health(project))
 
 
-@extend_schema(parameters=[PredictionQuery], responses=PredictionPage)
-@api_view(["GET"])
+@extend_schema(
+    methods=["GET"], operation_id="predictions_list", parameters=[PredictionQuery], responses=PredictionPage
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="predictions_push",
+    request=PredictionsIn,
+    responses={200: PushedOut},
+    examples=[
+        OpenApiExample(
+            "Two items",
+            {
+                "source": "my-model-3",
+                "predictions": [
+                    {"external_id": "a.png", "classes": {"cat": 0.9, "dog": 0.1}},
+                    {"item": 17, "classes": {"cat": 0.2, "dog": 0.8}},
+                ],
+            },
+            request_only=True,
+        )
+    ],
+)
+@api_view(["GET", "POST"])
+@needs(GET=READ, POST=IMPORT)
+@idempotent()
 def predictions(request: Request, project_id: int) -> Response:
-    """Class probabilities of the model in use, by row; test items can be asked for too."""
+    """GET: class probabilities of the model in use, by row, or those pushed by one `source`. POST pushes one's own
+    model's, up to 1,000 a call: never answers, nothing trains or is measured on them; a later one of the same source
+    replaces the earlier. Rows with unknown items or classes are reported and left out."""
+    if request.method == "POST":
+        project, _ = can_manage(current_user(request), project_id)
+        values = parsed(PredictionsIn, request)
+        return Response(pushed.push(project, source=values["source"], rows=values["predictions"]))
     project, _ = can_inspect(current_user(request), project_id)
-    query = _query(PredictionQuery, request)
-    return Response(
-        selectors.predictions_page(project, split=query["split"], after=query["after"], size=query["limit"])
-    )
+    query = queried(PredictionQuery, request)
+    if "source" in query:
+        page = pushed.page(project, source=query["source"], after=query["after"], size=query["limit"])
+    else:
+        page = selectors.predictions_page(
+            project, split=query["split"], after=query["after"], size=query["limit"]
+        )
+    return page_response(request, page.pop("results"), page.pop("next_after"), **page)
 
 
-@extend_schema(responses=StrategyData(many=True))
+@extend_schema(operation_id="predictions_sources", responses=SourcesOut)
 @api_view(["GET"])
+@needs(GET=READ)
+def prediction_sources(request: Request, project_id: int) -> Response:
+    """Who pushed predictions, and of how many items."""
+    project, _ = can_inspect(current_user(request), project_id)
+    return Response({"results": pushed.sources(project)})
+
+
+@extend_schema(operation_id="strategies_list", responses=StrategyData(many=True))
+@api_view(["GET"])
+@needs(GET=READ)
 def strategies(request: Request, project_id: int) -> Response:
     """Strategies for this project's task, with the parameters of each."""
     project, _ = can_inspect(current_user(request), project_id)
@@ -224,15 +354,10 @@ def strategies(request: Request, project_id: int) -> Response:
     )  # fmt: skip
 
 
-@extend_schema(responses=EncoderData(many=True))
+@extend_schema(operation_id="encoders_list", responses=EncoderData(many=True))
 @api_view(["GET"])
+@needs(GET=READ)
 def encoders(request: Request, project_id: int) -> Response:
     """Encoders for this project's kind of item, and whether each can be used here."""
     project, _ = can_inspect(current_user(request), project_id)
     return Response([catalogue.encoder_json(spec) for spec in catalogue.encoders(project.modality)])
-
-
-def _query(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    checked = serializer(data=request.query_params)
-    checked.is_valid(raise_exception=True)
-    return dict(checked.validated_data)

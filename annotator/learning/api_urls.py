@@ -9,10 +9,14 @@ PROJECT = "projects/<int:project_id>/"
 urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}learning/", api.learning, name="learning"),
     path(f"{PROJECT}rounds/", api.rounds, name="rounds"),
+    path(f"{PROJECT}rounds/<int:number>/", api.round_detail, name="round"),
+    path(f"{PROJECT}rounds/<int:number>/cancel/", api.cancel_round, name="round_cancel"),
     path(f"{PROJECT}models/", api.models, name="models"),
+    path(f"{PROJECT}models/<int:number>/", api.model_detail, name="model"),
     path(f"{PROJECT}models/<int:number>/use/", api.use, name="model-use"),
     path(f"{PROJECT}health/", api.health, name="health"),
     path(f"{PROJECT}predictions/", api.predictions, name="predictions"),
+    path(f"{PROJECT}predictions/sources/", api.prediction_sources, name="prediction_sources"),
     path(f"{PROJECT}strategies/", api.strategies, name="strategies"),
     path(f"{PROJECT}encoders/", api.encoders, name="encoders"),
 ]

@@ -82,19 +82,20 @@ def predictions_page(project: Project, *, split: str, after: int, size: int) -> 
         Item.objects.live()
         .filter(project=project, split=split, row__gt=after)
         .order_by("row")
-        .values_list("row", "external_id")[: size + 1]
+        .values_list("pk", "row", "external_id")[: size + 1]
     )
     more, items = len(items) > size, items[:size]
-    found = predict(project, np.array([row for row, _ in items], dtype=np.int64))
+    found = predict(project, np.array([row for _, row, _ in items], dtype=np.int64))
     results = [
-        {"row": row, "external_id": external_id, "classes": _classes(found, place)}
-        for place, (row, external_id) in enumerate(items)
+        {"item": item, "row": row, "external_id": external_id, "classes": _classes(found, place)}
+        for place, (item, row, external_id) in enumerate(items)
     ]
     return {
         "model": found.model.number,
         "round": found.round,
+        "source": None,
         "results": results,
-        "next_after": items[-1][0] if more else None,
+        "next_after": items[-1][1] if more else None,
     }
 
 

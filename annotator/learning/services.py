@@ -187,14 +187,16 @@ def _check_fields(settings: LearningSettings) -> None:
 
 
 def model_of(project_id: int, number: int) -> ModelVersion:
-    version = ModelVersion.objects.filter(project_id=project_id, number=number).first()
+    version = (
+        ModelVersion.objects.select_related("schema").filter(project_id=project_id, number=number).first()
+    )
     if version is None:
         raise NotFound(f"There is no model {number} in this project.")
     return version
 
 
 def round_of(project_id: int, number: int) -> Round:
-    round_ = Round.objects.select_related("job").filter(project_id=project_id, number=number).first()
+    round_ = Round.objects.select_related("job", "model").filter(project_id=project_id, number=number).first()
     if round_ is None:
         raise NotFound(f"There is no round {number} in this project.")
     return round_

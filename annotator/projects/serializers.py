@@ -73,8 +73,17 @@ class SchemaOut(serializers.Serializer[LabelSchema]):
         return schema.resolve()
 
 
+class VersionOut(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    note = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+
+
 class EditIn(serializers.Serializer[Any]):
-    base_version = serializers.IntegerField(help_text="The version that the edit starts from.")
+    base_version = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, help_text="The version that the edit starts from."
+    )
     operations = serializers.ListField(
         child=serializers.DictField(),
         required=False,
@@ -130,11 +139,6 @@ class ProjectIn(serializers.ModelSerializer[Project]):
         fields = (*SETTINGS, "archived")
 
 
-class ProjectsPage(serializers.Serializer[Any]):
-    results = ProjectOut(many=True)
-    next = serializers.IntegerField(allow_null=True, help_text="Pass as `after` for the next page.")
-
-
 class MemberOut(serializers.ModelSerializer[Membership]):
     username = serializers.CharField(source="user.username")
     user = serializers.IntegerField(source="user_id")
@@ -153,11 +157,6 @@ class MemberIn(serializers.Serializer[Any]):
 
 class RoleIn(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=Role.choices)
-
-
-class MembersPage(serializers.Serializer[Any]):
-    results = MemberOut(many=True)
-    next = serializers.IntegerField(allow_null=True)
 
 
 class InvitationOut(serializers.ModelSerializer[Invitation]):
@@ -183,6 +182,5 @@ class InvitationIn(serializers.Serializer[Any]):
     note = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
 
 
-class InvitationsPage(serializers.Serializer[Any]):
-    results = InvitationOut(many=True)
-    next = serializers.IntegerField(allow_null=True)
+class AcceptIn(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200, help_text="The last part of the link.")

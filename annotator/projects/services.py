@@ -25,9 +25,9 @@ def create_project(
     *,
     name: str,
     modality: str,
-    task: str,
     classes: Sequence[Entry],
     by: User,
+    task: str = Project.Task.SINGLE,
     **settings: Any,
 ) -> Project:
     """A project with its first schema version, owned by `by`. Each entry of `classes` needs a `name` or a `key`."""

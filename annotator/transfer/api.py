@@ -9,13 +9,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, parser_classes
-from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
+from rest_framework.parsers import DataAndFiles, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import KeyField, parsed
+from annotator.common.api import KeyField, RowsJSONParser, parsed
 from annotator.common.errors import Conflict, Invalid
+from annotator.common.idempotency import idempotent
+from annotator.common.permissions import IMPORT, READ, needs
 from annotator.items.matching import OnConflict, Outcome
 from annotator.items.models import Item
 from annotator.jobs.api import JobOut, job_json
@@ -144,7 +146,9 @@ class ImportOut(serializers.Serializer[Any]):
     responses={200: ItemsOut, 202: ImportOut},
 )
 @api_view(["POST"])
-@parser_classes([LimitedMultiPartParser, JSONParser])
+@parser_classes([LimitedMultiPartParser, RowsJSONParser])
+@needs(POST=IMPORT)
+@idempotent()
 def create_import(request: Request, project_id: int) -> Response:
     """Files become a job (202), with `dry_run=true` one that only checks; a JSON body with up to 1,000 texts is added
     at once (200). All can be repeated."""
@@ -154,11 +158,12 @@ def create_import(request: Request, project_id: int) -> Response:
         return _start(request, project)
     if project.modality != Project.Modality.TEXT:
         raise Invalid("Images are imported as files.", code="wrong_format")
-    return Response(_add(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})"))
+    return Response(add_texts(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})"))
 
 
 @extend_schema(operation_id="imports_retrieve", responses=ImportOut)
 @api_view(["GET"])
+@needs(GET=(READ, IMPORT))
 def import_detail(request: Request, project_id: int, job_id: int) -> Response:
     """How far an import is, or what became of it."""
     can_manage(current_user(request), project_id)
@@ -167,6 +172,7 @@ def import_detail(request: Request, project_id: int, job_id: int) -> Response:
 
 @extend_schema(operation_id="imports_errors", responses={(200, "text/csv"): OpenApiTypes.STR})
 @api_view(["GET"])
+@needs(GET=(READ, IMPORT))
 def import_errors(request: Request, project_id: int, job_id: int) -> HttpResponseBase:
     """All rows that could not be taken, as CSV."""
     can_manage(current_user(request), project_id)
@@ -242,7 +248,7 @@ def json_object(text: Any) -> Any:
     return field.run_validation(text if isinstance(text, str | bytes) else b"")
 
 
-def _add(project: Project, values: list[dict[str, Any]], *, source: str) -> dict[str, Any]:
+def add_texts(project: Project, values: list[dict[str, Any]], *, source: str) -> dict[str, Any]:
     rows, errors = [], []
     for n, value in enumerate(values):
         checked = ItemIn(data=value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -17,11 +17,13 @@ from rest_framework.response import Response
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
 from annotator.common.api import KeyField, parsed
+from annotator.common.permissions import ANNOTATE, READ, needs
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
 from annotator.learning.services import refill_if_low, start_round_if_due
 from annotator.projects.access import ANNOTATORS, INSPECTORS, require_role
 from annotator.projects.models import Role
+from annotator.workspace import answers_api
 from annotator.workspace.why import blind, why
 
 MAX_HELD = 8  # the item on screen, those ahead of it, and answers still on their way
@@ -92,6 +94,21 @@ class DraftIn(serializers.Serializer[Any]):
     regions = serializers.ListField(child=serializers.DictField())
 
 
+class DraftOut(serializers.Serializer[Any]):
+    item = serializers.IntegerField()
+    regions = serializers.ListField(child=serializers.DictField())
+    updated_at = serializers.DateTimeField()
+
+
+class RecentOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    item_id = serializers.IntegerField()
+    external_id = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["annotation", "skip"])
+    classes = serializers.ListField(child=serializers.CharField())
+    at = serializers.DateTimeField()
+
+
 class TokensIn(serializers.Serializer[Any]):
     tokens = serializers.ListField(child=serializers.UUIDField(), max_length=100)
 
@@ -109,8 +126,9 @@ def _annotator_and_role(request: Request, project_id: int) -> tuple[User, Role]:
     return user, require_role(user, project_id, ANNOTATORS)
 
 
-@extend_schema(request=NextIn, responses=NextOut)
+@extend_schema(operation_id="next", request=NextIn, responses=NextOut)
 @api_view(["POST"])
+@needs(POST=ANNOTATE, hot=True)
 def next_items(request: Request, project_id: int) -> Response:
     """What this tab holds, topped up to `count` items from the head of the queue."""
     (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
@@ -124,10 +142,41 @@ def next_items(request: Request, project_id: int) -> Response:
     return Response({"leases": leases, "nothing": nothing})
 
 
-@extend_schema(request=AnswerIn, responses={201: AnswerOut, 200: AnswerOut})
-@api_view(["POST"])
-def submit(request: Request, project_id: int) -> Response:
-    """Answer an item in this person's hands, or answer it anew."""
+@extend_schema(
+    methods=["GET"],
+    operation_id="annotations_list",
+    parameters=[answers_api.AnnotationQuery],
+    responses=answers_api.AnnotationsPage,
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="annotations_submit",
+    request=AnswerIn,
+    responses={201: AnswerOut, 200: AnswerOut},
+    examples=[
+        OpenApiExample(
+            "A cat",
+            {
+                "id": "6f1c2f0e-5b1a-4a57-9d0c-0f6d4b9a3c11",
+                "item": 17,
+                "schema_version": 1,
+                "regions": [{"kind": "choice", "classes": ["cat"]}],
+                "seconds": 2.5,
+            },
+            request_only=True,
+        )
+    ],
+)
+@api_view(["GET", "POST"])
+@needs(GET=READ, POST=ANNOTATE, hot=True)
+def answers(request: Request, project_id: int) -> Response:
+    """POST answers an item in this person's hands, or answers it anew. GET lists everybody's, for those who inspect."""
+    return (
+        _submit(request, project_id) if request.method == "POST" else answers_api.answers(request, project_id)
+    )
+
+
+def _submit(request: Request, project_id: int) -> Response:
     user, values = _annotator(request, project_id), parsed(AnswerIn, request)
     annotation, created = services.submit_annotation(
         project_id=project_id,
@@ -143,8 +192,9 @@ def submit(request: Request, project_id: int) -> Response:
     return Response(_answer_json(annotation), status=201 if created else 200)
 
 
-@extend_schema(request=WithdrawIn, responses=AnswerOut)
+@extend_schema(operation_id="annotations_withdraw", request=WithdrawIn, responses=AnswerOut)
 @api_view(["POST"])
+@needs(POST=ANNOTATE, hot=True)
 def withdraw(request: Request, project_id: int) -> Response:
     """Take an answer back; its item returns to this person."""
     user, values = _annotator(request, project_id), parsed(WithdrawIn, request)
@@ -158,10 +208,21 @@ def withdraw(request: Request, project_id: int) -> Response:
     return Response(_answer_json(annotation))
 
 
-@extend_schema(request=SkipIn, responses={201: SkipOut})
-@api_view(["POST"])
-def skip(request: Request, project_id: int) -> Response:
-    """Pass an item over."""
+@extend_schema(
+    methods=["GET"],
+    operation_id="skips_list",
+    parameters=[answers_api.SkipQuery],
+    responses=answers_api.SkipsPage,
+)
+@extend_schema(methods=["POST"], operation_id="skips_add", request=SkipIn, responses={201: SkipOut})
+@api_view(["GET", "POST"])
+@needs(GET=READ, POST=ANNOTATE, hot=True)
+def skips(request: Request, project_id: int) -> Response:
+    """POST passes an item over. GET lists everybody's skips, for those who inspect."""
+    return _skip(request, project_id) if request.method == "POST" else answers_api.skips(request, project_id)
+
+
+def _skip(request: Request, project_id: int) -> Response:
     user, values = _annotator(request, project_id), parsed(SkipIn, request)
     made = services.skip_item(
         project_id=project_id,
@@ -173,8 +234,9 @@ def skip(request: Request, project_id: int) -> Response:
     return Response({"id": made.pk, "item": made.item_id, "policy": made.policy}, status=201)
 
 
-@extend_schema(request=HolderIn, responses=SkipOut)
+@extend_schema(operation_id="skips_withdraw", request=HolderIn, responses=SkipOut)
 @api_view(["POST"])
+@needs(POST=ANNOTATE, hot=True)
 def withdraw_skip(request: Request, project_id: int, skip_id: Any) -> Response:
     """Take a skip back; its item returns to this person."""
     user, values = _annotator(request, project_id), parsed(HolderIn, request)
@@ -184,17 +246,28 @@ def withdraw_skip(request: Request, project_id: int, skip_id: Any) -> Response:
     return Response({"id": made.pk, "item": made.item_id, "policy": made.policy})
 
 
-@extend_schema(request=DraftIn, responses={204: None})
-@api_view(["PUT"])
-def save_draft(request: Request, project_id: int, item_id: int) -> Response:
-    """Keep unsent work on the server."""
-    user, values = _annotator(request, project_id), parsed(DraftIn, request)
-    services.save_draft(project_id=project_id, user_id=user.pk, item_id=item_id, regions=values["regions"])
-    return Response(status=204)
+@extend_schema(methods=["GET"], operation_id="drafts_get", responses=DraftOut)
+@extend_schema(methods=["PUT"], operation_id="drafts_put", request=DraftIn, responses={204: None})
+@extend_schema(methods=["DELETE"], operation_id="drafts_delete", responses={204: None})
+@api_view(["GET", "PUT", "DELETE"])
+@needs(GET=(READ, ANNOTATE), PUT=ANNOTATE, DELETE=ANNOTATE, hot=True)
+def draft(request: Request, project_id: int, item_id: int) -> Response:
+    """This person's unsent work on an item: kept while the item is in their hands."""
+    user = _annotator(request, project_id)
+    where = {"project_id": project_id, "user_id": user.pk, "item_id": item_id}
+    if request.method == "PUT":
+        services.save_draft(**where, regions=parsed(DraftIn, request)["regions"])
+        return Response(status=204)
+    if request.method == "DELETE":
+        services.delete_draft(**where)
+        return Response(status=204)
+    found = selectors.draft_of(**where)
+    return Response({"item": item_id, "regions": found.regions, "updated_at": found.updated_at})
 
 
-@extend_schema(request=TokensIn, responses=TokensOut)
+@extend_schema(operation_id="leases_renew", request=TokensIn, responses=TokensOut)
 @api_view(["POST"])
+@needs(POST=ANNOTATE, hot=True)
 def renew(request: Request, project_id: int) -> Response:
     """A sign of life for claims; answers with those that live."""
     user, values = _annotator(request, project_id), parsed(TokensIn, request)
@@ -202,8 +275,9 @@ def renew(request: Request, project_id: int) -> Response:
     return Response({"tokens": tokens})
 
 
-@extend_schema(request=TokensIn, responses={204: None})
+@extend_schema(operation_id="leases_release", request=TokensIn, responses={204: None})
 @api_view(["POST"])
+@needs(POST=ANNOTATE, hot=True)
 def release(request: Request, project_id: int) -> Response:
     """Give claims back."""
     user, values = _annotator(request, project_id), parsed(TokensIn, request)
@@ -211,8 +285,9 @@ def release(request: Request, project_id: int) -> Response:
     return Response(status=204)
 
 
-@extend_schema(responses=serializers.ListSerializer(child=serializers.DictField()))
+@extend_schema(operation_id="annotations_recent", responses=RecentOut(many=True))
 @api_view(["GET"])
+@needs(GET=(READ, ANNOTATE), hot=True)
 def recent(request: Request, project_id: int) -> Response:
     """This person's latest answers and skips, newest first."""
     user = _annotator(request, project_id)

@@ -54,10 +54,11 @@ class Filters:
         return urlencode({key: value for key, value in values.items() if value})
 
 
-def browse(project: Project, filters: Filters) -> QuerySet[Item]:
-    """The items that match, with the number of valid answers as `answers`."""
+def browse(project: Project, filters: Filters, *, archived: bool | None = False) -> QuerySet[Item]:
+    """The items that match. `archived` None: those that are and those that are not, for programs."""
     items = Item.objects.filter(project=project)
-    items = items.exclude(archived_at=None) if filters.archived else items.live()
+    if archived is not None:
+        items = items.exclude(archived_at=None) if filters.archived or archived else items.live()
     if filters.split:
         items = items.filter(split=filters.split)
     if filters.words:

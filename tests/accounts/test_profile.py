@@ -83,7 +83,7 @@ def test_a_password_like_the_name_is_refused():
 
 
 def test_a_token_is_shown_once_and_opens_the_api(page, user):
-    answer = page.post(reverse("accounts:create_token"), {"name": "script", "scope": "read", "days": "30"})
+    answer = page.post(reverse("accounts:create_token"), {"name": "script", "scopes": ["read"], "days": "30"})
     found = re.search(r'<code id="new-token">([^<]+)</code>', answer.content.decode())
     assert found
     assert "no-store" in answer["Cache-Control"]
@@ -97,13 +97,15 @@ def test_a_token_is_shown_once_and_opens_the_api(page, user):
 
 
 def test_a_token_may_live_for_ever(page, user):
-    page.post(reverse("accounts:create_token"), {"name": "script", "scope": "write", "days": "never"})
+    page.post(
+        reverse("accounts:create_token"), {"name": "script", "scopes": ["read", "annotate"], "days": "never"}
+    )
     assert ApiToken.objects.get(user=user).expires_at is None
 
 
-@pytest.mark.parametrize("fields", [{"name": ""}, {"scope": "admin"}, {"days": "9999999"}])
+@pytest.mark.parametrize("fields", [{"name": ""}, {"scopes": ["admin"]}, {"scopes": []}, {"days": "9999999"}])
 def test_a_token_with_wrong_fields_is_not_made(page, user, fields):
-    values = {"name": "script", "scope": "read", "days": "30"} | fields
+    values = {"name": "script", "scopes": ["read"], "days": "30"} | fields
     assert page.post(reverse("accounts:create_token"), values).status_code == 422
     assert not user.api_tokens.exists()
 

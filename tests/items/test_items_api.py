@@ -6,7 +6,6 @@ from rest_framework.test import APIClient
 from annotator.items.models import Item
 from annotator.items.services import add_items
 from annotator.projects.models import Project, Role
-from annotator.workspace import items_api
 from tests.factories import join, make_items, make_project
 from tests.items.makers import add_image, text_item
 from tests.modalities.images import image_bytes
@@ -30,12 +29,11 @@ def root(project: Project) -> str:
     return f"/api/v1/projects/{project.pk}/items/"
 
 
-def test_items_come_page_by_page(project: Project, api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(items_api, "PAGE", 4)
+def test_items_come_page_by_page(project: Project, api: APIClient) -> None:
     make_items(project, 10)
     rows, after = [], None
     while True:
-        page = api.get(root(project), {} if after is None else {"after": after}).json()
+        page = api.get(root(project), {"limit": 4} if after is None else {"limit": 4, "after": after}).json()
         rows += [item["row"] for item in page["results"]]
         if (after := page["next_after"]) is None:
             break

@@ -10,15 +10,17 @@ from django.utils import timezone
 
 from annotator.accounts.models import User
 from annotator.accounts.services import create_token
+from annotator.common.scopes import SCOPES
+from annotator.hooks.models import Delivery, Webhook
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
-from annotator.labeling.models import ItemLease, Skip
+from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
 from annotator.learning.models import ModelVersion, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
 from annotator.transfer.models import Export, Import, Snapshot
-from tests.factories import join, make_items, make_project, make_user
+from tests.factories import choice, join, make_items, make_project, make_user
 from tests.items.makers import add_image
 from tests.modalities.images import image_bytes
 
@@ -51,6 +53,18 @@ def make_world(*, numbers: int = 1) -> World:
     skip = Skip.objects.create(
         id=uuid.uuid4(), project=project, item=items[-1], annotator=annotator, policy="others"
     )
+    answer = Annotation.objects.create(
+        id=uuid.uuid4(), project=project, item=items[4], annotator=project.created_by,
+        schema=project.schema, regions=choice("cat"),
+    )  # fmt: skip
+    lease = ItemLease.objects.get(project=project)
+    Draft.objects.create(item=lease.item, annotator=annotator, regions=choice("dog"))
+    webhook = Webhook.objects.create(
+        project=project, url="https://example.org/hook", events=["job.finished"], secret="whsec_x"
+    )
+    delivery = Delivery.objects.create(
+        webhook=webhook, kind="job.finished", payload={}, state="failed", next_try_at=None
+    )
     job = Job.objects.create(kind="import", project=project, created_by=project.created_by)
     record = Import.objects.create(project=project, format="csv", job=job, created_by=project.created_by)
     record.errors_path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +86,7 @@ def make_world(*, numbers: int = 1) -> World:
         project=project,
         people=people,
         items=items,
-        lease=ItemLease.objects.get(project=project),
+        lease=lease,
         arguments={
             "item_id": items[0].pk,
             "asset_id": picture.asset_id,
@@ -84,6 +98,9 @@ def make_world(*, numbers: int = 1) -> World:
             "invitation_id": invitation.pk,
             "number": numbers,
             "skip_id": skip.pk,
+            "annotation_id": answer.pk,
+            "webhook_id": webhook.pk,
+            "delivery_id": delivery.pk,
         },
     )
 
@@ -95,7 +112,7 @@ def make_stranger() -> User:
     return user
 
 
-def token_of(user: User, scope: str = "write") -> dict[str, str]:
+def token_of(user: User, *scopes: str) -> dict[str, str]:
     """The header of a program that acts for this person."""
-    _, plain = create_token(user=user, name=f"at {timezone.now()}", scope=scope)
+    _, plain = create_token(user=user, name=f"at {timezone.now()}", scopes=scopes or SCOPES)
     return {"Authorization": f"Bearer {plain}"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
 from annotator.common.events import send_event
+from annotator.hooks.models import Kind
+from annotator.hooks.outbox import note
 from annotator.labeling import queue
 from annotator.learning.models import ModelVersion, Round
 from annotator.learning.window import Window, lock_publishing
@@ -40,7 +44,14 @@ def publish(work: Work) -> None:
         "exploration": sum(candidate.served["exploration"] for candidate in candidates),
     }
     round_.step = Round.Step.HEALTH
-    round_.save()
+    with transaction.atomic():
+        round_.save()
+        told: dict[str, Any] = {
+            "round": round_.number,
+            "model": round_.model.number if round_.model else None,
+        }
+        told |= {"n_labels": round_.n_labels, "strategy": round_.strategy, "published": published}
+        note(project_id=round_.project_id, kind=Kind.ROUND, payload=told)
     send_event(round_.project_id, "ranking", round=round_.number, published=published)
 
 
