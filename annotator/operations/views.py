@@ -26,7 +26,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         answer["findings"] = [finding.as_json() for finding in findings]
     response = JsonResponse(answer, status=200 if ready else 503)
     # Asked every few seconds: Django would log each 503 as an error of ours.
-    response._has_been_logged = True
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
