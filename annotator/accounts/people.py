@@ -39,7 +39,7 @@ def administrators_only(view: View) -> View:
 
 @never_cache
 @administrators_only
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def people(request: HttpRequest) -> HttpResponse:
     """The list; POST makes a person and shows their one-time password, this once."""
     form = NewPersonForm(request.POST or None)

@@ -22,7 +22,7 @@ MODELS_SHOWN, ROUNDS_SHOWN = 50, 25
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
     """Choose encoder, strategies and triggers. `refresh` shows the parameters of another choice without saving."""
     user = cast(User, request.user)

@@ -80,10 +80,13 @@ def dump(target: Path) -> None:
     )
 
 
-def replace_database(source: Path) -> None:
-    """Put the dump in place of everything the database holds, in one transaction: all of it or nothing."""
+def replace_database(source: Path, *, work: Path) -> None:
+    """Put the dump in place of everything the database holds, in one transaction: all of it or nothing.
+
+    `work` is a private folder with room for the dump as text.
+    """
     tools = folder_for(server_major())
-    script = source.with_suffix(".sql")
+    script = work / f".{source.stem}.sql"
     try:
         # Without the schema's own entry: it stands already, emptied below.
         _run(
@@ -104,7 +107,16 @@ def replace_database(source: Path) -> None:
         script.unlink(missing_ok=True)
 
 
-def _run(command: Sequence[str | Path]) -> None:
+def migrations_in(dump: Path) -> list[str]:
+    """What a dump's database had applied, as 'app.name'."""
+    tool = folder_for(server_major()) / "pg_restore"
+    rows = _run([tool, "--data-only", "--table=django_migrations", "--file=-", dump])
+    # COPY … (id, app, name, applied): values between tabs.
+    cells = (line.split("\t") for line in rows.splitlines())
+    return sorted(f"{row[1]}.{row[2]}" for row in cells if len(row) == 4)
+
+
+def _run(command: Sequence[str | Path]) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         env=environment(connection.settings_dict),
@@ -116,6 +128,7 @@ def _run(command: Sequence[str | Path]) -> None:
         lines = (done.stderr or done.stdout).strip().splitlines()[-3:]
         name = Path(str(command[0])).name
         raise ToolError(f"{name} failed with status {done.returncode}: {' '.join(lines)}")
+    return done.stdout
 
 
 def _candidates() -> list[Path]:

@@ -25,16 +25,38 @@ def inspect(file: Path) -> Manifest:
     """What a backup says of itself; refuses what this release cannot take over."""
     with _opened(file) as packed:
         manifest = archive.read_manifest(packed)
+    _require_known(manifest.migrations, f"a newer release ({manifest.release})")
+    return manifest
+
+
+def is_dump(file: Path) -> bool:
+    """Whether this is the database alone, as it is kept before an upgrade."""
+    try:
+        with file.open("rb") as reading:
+            return reading.read(5) == b"PGDMP"
+    except OSError as error:
+        raise BackupError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def restore_dump(file: Path, *, home: Path) -> None:
+    """Put a dump of the database in place of what it holds; the files of the data folder stay as they are."""
+    _require_known(postgres_tools.migrations_in(file), "a newer release")
+    archive.require_space(home, file.stat().st_size * 10, "The restore")
+    connection.close()
+    postgres_tools.replace_database(file, work=home)
+    _begin_anew()
+
+
+def _require_known(migrations: list[str], whose: str) -> None:
     loader = MigrationLoader(None)
     known = {f"{app}.{name}" for app, name in loader.disk_migrations or {}}
     known |= {f"{app}.{name}" for m in (loader.disk_migrations or {}).values() for app, name in m.replaces}
-    newer = sorted(set(manifest.migrations) - known)
+    newer = sorted(set(migrations) - known)
     if newer:
         raise BackupError(
-            f"This backup was made by a newer release ({manifest.release}): {newer[0]} is unknown to {archive.release()}.",
+            f"This backup was made by {whose}: {newer[0]} is unknown to {archive.release()}.",
             hint="Install that release or a newer one, then restore.",
         )
-    return manifest
 
 
 def holdings(home: Path) -> list[str]:
@@ -79,10 +101,14 @@ def restore(*, file: Path, manifest: Manifest, home: Path, progress: Progress) -
         with _opened(file) as packed:
             archive.unpack(packed, manifest, work, progress)
         connection.close()
-        postgres_tools.replace_database(work / archive.DUMP)
+        postgres_tools.replace_database(work / archive.DUMP, work=work)
         _swap(work, home, manifest)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    _begin_anew()
+
+
+def _begin_anew() -> None:
     connection.close()
     call_command("migrate", interactive=False, verbosity=0)
     # Sessions live in the cache; messages in the broker name jobs of the database that is gone.

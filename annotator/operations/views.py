@@ -24,7 +24,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if is_local(request) or has_operator_token(request) or request.user.is_superuser:
         answer["problems"] = [finding.sentence for finding in findings if finding.state == health.BAD]
         answer["findings"] = [finding.as_json() for finding in findings]
-    return JsonResponse(answer, status=200 if ready else 503)
+    response = JsonResponse(answer, status=200 if ready else 503)
+    # Asked every few seconds: Django would log each 503 as an error of ours.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 @never_cache

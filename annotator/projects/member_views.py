@@ -25,7 +25,7 @@ SUGGESTED_PEOPLE = 200
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def members(request: HttpRequest, project_id: int) -> HttpResponse:
     """The list; POST adds an existing person."""
     project, can = access.can_manage(request.user, project_id)
@@ -89,7 +89,7 @@ def revoke_invitation(request: HttpRequest, project_id: int, invitation_id: int)
 
 @sensitive_post_parameters("password1", "password2")
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Where a link leads: a signed-in person joins, a new one makes an account first."""
     invitation = membership.find_invitation(token)

@@ -27,7 +27,7 @@ Rows = list[dict[str, Any]]
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, project_id: int) -> HttpResponse:
     project, can = access.can_manage(request.user, project_id)
     page = Editor(request, project, can)

@@ -38,7 +38,7 @@ class TooLarge(AnnotatorError):
 
 
 @csrf_exempt  # the size is looked at before anything reads the body; the token right after
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def upload(request: HttpRequest, project_id: int) -> HttpResponse:
     """Choose files; they are kept until their import has ended."""
@@ -84,7 +84,7 @@ def _upload(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, "transfer/import.html", context, status=422 if form.errors else 200)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def server(request: HttpRequest, project_id: int) -> HttpResponse:
     """Choose a folder of the server, step by step down from one of the roots that the settings allow."""

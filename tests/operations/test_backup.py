@@ -241,3 +241,48 @@ def test_a_file_that_is_no_archive_is_refused_in_words(place: Place, folder: Pat
     done = place.manage("restore", str(file), "--force")
     assert done.returncode == 1
     assert "no backup of Annotator" in done.stderr
+
+
+PENDING = """
+from annotator.operations import backup
+backup.migration_state = lambda: (["items.9999_more"], [])
+print(backup.before_upgrade())
+"""
+AHEAD = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('items', '9999_more', now())")
+    cursor.execute("CREATE TABLE items_of_the_future (id int)")
+    cursor.execute("DELETE FROM labeling_annotation")
+"""
+
+
+def test_after_an_upgrade_the_old_release_goes_back_to_what_was_saved(backup: Path, folder: Path) -> None:
+    place = Place(folder / "old")
+    assert place.manage("restore", str(backup)).returncode == 0
+    before = json.loads(place.run(LOOK))["answers"]
+    saved = place.run(PENDING).strip()
+    place.run(AHEAD)
+    ahead = place.manage("backup", "--to", str(folder / "ahead.zip"))
+    assert ahead.returncode == 0, ahead.stderr
+    refused = place.manage("restore", str(folder / "ahead.zip"), "--force")
+    assert refused.returncode == 1
+    assert "newer release" in refused.stderr
+    done = place.manage("restore", saved, "--force")
+    assert done.returncode == 0, done.stderr
+    assert "without files" in done.stdout
+    assert json.loads(place.run(LOOK))["answers"] == before
+    assert (
+        place.run(
+            "from django.db import connection\nprint('items_of_the_future' in connection.introspection.table_names())"
+        ).strip()
+        == "False"
+    )
+
+
+def test_prepare_refuses_a_newer_database_in_words(backup: Path, folder: Path) -> None:
+    place = Place(folder / "ahead")
+    assert place.manage("restore", str(backup)).returncode == 0
+    place.run(AHEAD)
+    out = place.run("from annotator.supervisor import prepare\nprint('status', prepare.main())")
+    assert "status 1" in out

@@ -11,7 +11,7 @@ from annotator.operations import restore, stores
 from annotator.operations.progress import Line
 from annotator.supervisor.errors import StartError
 
-NEXT = """The backup of {made_at} (release {release}) is restored into {home}.
+NEXT = """{what} is restored into {home}.
 - Start the application: 'python -m annotator.supervisor' (or 'make run', or the containers).
 - Everybody has to sign in again, with the passwords of that time; API tokens are those of that time too.
 - Features that were not in the backup are computed again by themselves.
@@ -24,7 +24,12 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="The archive that 'backup' made.")
+        parser.add_argument(
+            "file",
+            type=Path,
+            metavar="FILE",
+            help="The archive that 'backup' made, or a dump of the database from 'backups' in the data folder.",
+        )
         parser.add_argument(
             "--into", type=Path, metavar="HOME", help="Another data folder than ANNOTATOR_HOME."
         )
@@ -39,17 +44,25 @@ class Command(BaseCommand):
                 raise CommandError("The restore did not succeed.", returncode=status)
             return
         try:
-            manifest = restore.inspect(file)
+            manifest = None if restore.is_dump(file) else restore.inspect(file)
             with stores.reached(stopped=True):
                 self._require_leave(home, force=force)
-                restore.restore(
-                    file=file, manifest=manifest, home=home, progress=Line(self.stderr, "Unpacking")
-                )
+                if manifest is None:
+                    restore.restore_dump(file, home=home)
+                else:
+                    restore.restore(
+                        file=file, manifest=manifest, home=home, progress=Line(self.stderr, "Unpacking")
+                    )
         except AnnotatorError as error:
             raise CommandError(f"{error.message} {error.hint}".strip()) from error
         except (StartError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(NEXT.format(made_at=manifest.made_at[:19], release=manifest.release, home=home))
+        what = (
+            f"The backup of {manifest.made_at[:19]} (release {manifest.release})"
+            if manifest
+            else f"The database of {file.name}, without files,"
+        )
+        self.stdout.write(NEXT.format(what=what, home=home))
 
     def _require_leave(self, home: Path, *, force: bool) -> None:
         if others := restore.others_connected():
