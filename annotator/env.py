@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import secrets
 import sys
 import tempfile
@@ -13,10 +11,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, TypedDict
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from typing import TypedDict
+from urllib.parse import quote, urlencode
+
+from annotator import env_values
+from annotator.env_values import RedisUrls as RedisUrls
+from annotator.env_values import SettingError as SettingError
+from annotator.env_values import database_config as database_config
+from annotator.env_values import redis_urls as redis_urls
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
@@ -48,19 +51,9 @@ class Setting:
     choices: tuple[str, ...] = ()
 
 
-class RedisUrls(TypedDict):
-    broker: str
-    channels: str
-    cache: str
-
-
 class EmbeddedUrls(TypedDict):
     database: str
     redis: str
-
-
-class SettingError(ValueError):
-    """A variable of the environment has a value that cannot be used; the message says what to do."""
 
 
 DECLARED: tuple[Setting, ...] = (
@@ -274,7 +267,6 @@ DECLARED: tuple[Setting, ...] = (
     ),
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in DECLARED}
-STORAGE_FIELDS = ("endpoint", "bucket", "prefix", "access_key", "secret_key", "region")
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -370,62 +362,19 @@ def unknown_variables() -> list[str]:
     return sorted(name for name in os.environ if name.startswith("ANNOTATOR_") and name not in known)
 
 
-def fetch_allow() -> tuple[IPv4Network | IPv6Network, ...]:
+def fetch_allow() -> tuple[env_values.Network, ...]:
     """Networks that requests for people may reach though they are not public."""
-    try:
-        return tuple(ip_network(each) for each in items("ANNOTATOR_FETCH_ALLOW"))
-    except ValueError as error:
-        raise SettingError(
-            f"ANNOTATOR_FETCH_ALLOW is no list of networks ({error}): write something like 10.1.0.0/16."
-        ) from None
+    return env_values.networks("ANNOTATOR_FETCH_ALLOW", items("ANNOTATOR_FETCH_ALLOW"))
 
 
 def fetch_ports() -> tuple[tuple[int, int], ...]:
-    """Ranges of ports, both ends included."""
-    found = []
-    for each in items("ANNOTATOR_FETCH_PORTS"):
-        low, _, high = each.partition("-")
-        ends = (low.strip(), (high or low).strip())
-        if not all(end.isdecimal() and 1 <= int(end) <= 65535 for end in ends) or int(ends[0]) > int(ends[1]):
-            raise SettingError(
-                f"ANNOTATOR_FETCH_PORTS contains {each!r}: write ports and ranges such as 80,443,8000-8999."
-            )
-        found.append((int(ends[0]), int(ends[1])))
-    return tuple(found)
+    """Ranges of ports that may be asked for people, both ends included."""
+    return env_values.port_ranges("ANNOTATOR_FETCH_PORTS", items("ANNOTATOR_FETCH_PORTS"))
 
 
 def storages() -> dict[str, dict[str, str]]:
-    """The S3-style storages by name, each with all of STORAGE_FIELDS."""
-    value = text("ANNOTATOR_STORAGES")
-    try:
-        given = json.loads(value) if value else {}
-    except ValueError as error:
-        raise SettingError(f"ANNOTATOR_STORAGES is not JSON ({error}): correct it or unset it.") from None
-    if not isinstance(given, dict):
-        raise SettingError('ANNOTATOR_STORAGES is not a JSON object: write {"name": {"endpoint": …}}.')
-    return {name: _storage(name, fields) for name, fields in given.items()}
-
-
-def _storage(name: str, fields: Any) -> dict[str, str]:
-    about = f"The storage {name!r} of ANNOTATOR_STORAGES"
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
-        raise SettingError(f"{about} has a name with other characters than letters, digits, _ and -.")
-    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
-        raise SettingError(f"{about} is not an object of texts.")
-    if unknown := sorted(set(fields) - set(STORAGE_FIELDS)):
-        raise SettingError(
-            f"{about} has the unknown field {unknown[0]!r}; known are {', '.join(STORAGE_FIELDS)}."
-        )
-    parts = urlsplit(fields.get("endpoint", ""))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise SettingError(f"{about} needs an endpoint such as https://s3.example.org.")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", fields.get("bucket", "")):
-        raise SettingError(f"{about} needs the name of a bucket.")
-    if bool(fields.get("access_key")) != bool(fields.get("secret_key")):
-        raise SettingError(
-            f"{about} has one of access_key and secret_key; give both, or none for a public bucket."
-        )
-    return dict.fromkeys(STORAGE_FIELDS, "") | {"region": "us-east-1"} | fields
+    """The S3-style storages by name, each with all of its fields."""
+    return env_values.storages("ANNOTATOR_STORAGES", text("ANNOTATOR_STORAGES"))
 
 
 def secret_key(home: Path) -> str:
@@ -475,71 +424,6 @@ def embedded_urls(home: Path) -> EmbeddedUrls:
     return {
         "database": f"postgresql://postgres@/{DATABASE_NAME}?{urlencode({'host': str(folder)})}",
         "redis": f"unix://{quote(str(folder / 'redis.sock'))}?db=0",
-    }
-
-
-def database_config(url: str, *, process: str = "web") -> dict[str, Any]:
-    """Django's DATABASES entry for a PostgreSQL address; raises SettingError on any other kind."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise SettingError(
-            "DATABASE_URL is not a PostgreSQL address: write postgresql://user:password@host:5432/name."
-        )
-    name = unquote(parts.path.removeprefix("/"))
-    if not name:
-        raise SettingError("DATABASE_URL names no database: end it with /name.")
-    try:
-        port = parts.port
-    except ValueError:
-        raise SettingError("DATABASE_URL has a port that is not a number from 1 to 65535.") from None
-    # Django turns prepared statements off unless told; the statements of the hot path ask for theirs.
-    options: dict[str, Any] = {"prepare_threshold": 1_000_000} | dict(parse_qsl(parts.query))
-    host = options.pop("host", "") or unquote(parts.hostname or "")
-    config: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": name,
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(port or ""),
-        "OPTIONS": options,
-        "CONN_MAX_AGE": 600,
-        "CONN_HEALTH_CHECKS": True,
-    }
-    if process == "sockets":
-        # Under ASGI Django cannot keep a connection per thread: a pool does.
-        options["pool"] = {"min_size": 1, "max_size": 4, "timeout": 10}
-        config["CONN_MAX_AGE"] = 0
-    return config
-
-
-def redis_urls(url: str) -> RedisUrls:
-    """Forms of one Redis address for Celery, Channels and the cache, each in a database of its own."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    unix = parts.scheme == "unix"
-    if parts.scheme not in {"unix", "redis", "rediss"} or (unix and not parts.path.startswith("/")):
-        raise SettingError(
-            "REDIS_URL is not a Redis address: write redis://host:6379/0 or unix:///path/redis.sock?db=0."
-        )
-    given = query.pop("db", "") or ("" if unix else parts.path.strip("/")) or "0"
-    if not given.isdecimal():
-        raise SettingError(f"REDIS_URL names database {given!r}, which is not a number.")
-    base = int(given)
-    if unix:
-        at = f"{parts.netloc}{parts.path}"
-        extra = "".join(f"&{key}={quote(value)}" for key, value in query.items())
-        return {
-            "broker": f"redis+socket://{at}?virtual_host={base}{extra}",
-            "cache": f"unix://{at}?db={base + 2}{extra}",
-            "channels": f"unix://{at}?db={base + 3}{extra}",
-        }
-    at = f"{parts.scheme}://{parts.netloc}"
-    tail = f"?{urlencode(query)}" if query else ""
-    return {
-        "broker": f"{at}/{base}{tail}",
-        "cache": f"{at}/{base + 2}{tail}",
-        "channels": f"{at}/{base + 3}{tail}",
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from annotator.items import files
 from annotator.items.models import Asset, Item
 from annotator.items.services import NewItem, add_items
@@ -17,9 +19,7 @@ def text_item(content: str, external_id: str = "", **fields: object) -> NewItem:
 def image_item(data: bytes, external_id: str = "", **fields: object) -> NewItem:
     info = image.probe(data)
     digest = files.digest_of(data)
-    asset = Asset(
-        digest=digest, media_type=info.media_type, size=info.size, width=info.width, height=info.height
-    )
+    asset = Asset(digest=digest, **asdict(info))
     return NewItem(digest=digest, payload=data, asset=asset, external_id=external_id, **fields)  # type: ignore[arg-type]
 
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from annotator.common.storages import PREFIX
 from annotator.transfer.formats import delimited, jsonl, plain
-from annotator.transfer.formats.base import IMAGE, Format, FormatError, Layout, Options, Row, RowError, Source
+from annotator.transfer.formats.base import (
+    EXCERPT,
+    IMAGE,
+    Format,
+    FormatError,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+)
 
 MAX_ID = 500
+NO_ADDRESS = "Only addresses that begin with http:// or https:// can be asked."
 # Names under which people keep addresses, best first.
 GUESSES = (
     "url",
@@ -51,8 +63,10 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
         if isinstance(row, RowError):
             reason = row.reason.replace("The text is empty.", "The address is empty.")
             yield replace(row, reason=reason)
+        elif (url := (row.text or "").strip()).startswith(PREFIX):
+            # Storages are chosen by name and prefix, not talked about in lists.
+            yield RowError(line=row.line, reason=NO_ADDRESS, excerpt=url[:EXCERPT])
         else:
-            url = (row.text or "").strip()
             name = row.external_id or (url if len(url) <= MAX_ID else "")
             kept = url if options.by_reference else ""
             yield replace(row, text=None, external_id=name, fetch=url, location=kept)
