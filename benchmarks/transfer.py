@@ -1,22 +1,29 @@
 """Data in and out, by the real application: `python -m benchmarks.transfer --cases export_100k`.
 
-Each case is one job of a worker on a project of its own: `seconds` from asking to files that can be fetched, `rate` in items
+Each case is one job of a worker on a project of its own: `seconds` from asking to rows or files that are there, `rate` in items
 a second, `peak` MiB of the worker that did it, `cpu` seconds of that worker and of the database together.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import os
+import random
+import tempfile
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import psutil
+from PIL import Image
 
 from benchmarks.application import PATIENCE, Application, emit
 from benchmarks.synthetic import CLASSES
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from annotator.projects.models import Project
 
 LABELLED = 10  # every tenth item has two answers, as in a project that learns
+WORDS = 40_000
 MADE = "2026-01-01T00:00:00Z"
 
 
@@ -104,7 +112,7 @@ def wait_for(job_id: int) -> None:
         raise SystemExit(f"The job failed: {job.error}")
 
 
-def labelled_project(items: int) -> Project:
+def labelled_project(items: int, *, modality: str = "text") -> Project:
     """Texts with a label for every tenth by each of two people, written by COPY."""
     from django.db import connection
 
@@ -114,12 +122,14 @@ def labelled_project(items: int) -> Project:
 
     owner, _ = User.objects.get_or_create(username="owner")
     other, _ = User.objects.get_or_create(username="other")
-    project = Project.objects.create(name=f"Transfer {items}", modality="text", created_by=owner, overlap=2)
+    project = Project.objects.create(name=f"Transfer {items}", modality=modality, created_by=owner, overlap=2)
     schema = LabelSchema.objects.create(project=project, version=1)
     LabelClass.objects.bulk_create(
         LabelClass(schema=schema, key=f"class-{n}", name=f"Class {n}", order=n) for n in range(CLASSES)
     )
-    LearningSettings.objects.create(project=project, encoder="minilm", seed=1, paused=True)
+    LearningSettings.objects.create(
+        project=project, encoder="minilm" if modality == "text" else "pixels", seed=1, paused=True
+    )
     Project.reserve_rows(project.pk, items)
     columns = "project_id, row, external_id, text, content_hash, split, meta, created_at"
     with connection.cursor() as cursor, cursor.copy(f"COPY items_item ({columns}) FROM STDIN") as copy:
@@ -163,7 +173,87 @@ def export(app: Application, items: int) -> Measured:
     return result
 
 
+def write_texts(path: Path, count: int, *, words: int, seed: int) -> None:
+    """A CSV of distinct texts with a vocabulary like that of people: few words are common, most are rare."""
+    rng = random.Random(seed)
+    vocabulary = [
+        "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 10))) for _ in range(WORDS)
+    ]
+    weights = [1 / (n + 2) for n in range(WORDS)]
+    drawn = iter(rng.choices(vocabulary, weights, k=count * words))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "label"])
+        for n in range(count):
+            writer.writerow(
+                [n, " ".join(next(drawn) for _ in range(words)), "positive" if n % 2 else "negative"]
+            )
+
+
+def import_texts(app: Application, items: int) -> Measured:
+    """From the start of an import of a CSV until all its rows are there to be labelled."""
+    from django.core.files.base import File
+    from django.core.files.uploadedfile import UploadedFile
+
+    from annotator.items.models import Item
+    from annotator.transfer import services
+
+    project = labelled_project(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.csv"
+        write_texts(path, items, words=40, seed=7)
+        with path.open("rb") as file:
+            upload: UploadedFile[bytes] = UploadedFile(File(file), name=path.name, size=path.stat().st_size)
+            record = services.receive_files(project=project, user=None, files=[upload])
+        options = services.look(record).options
+        with measured(app) as result:
+            wait_for(services.start_import(record=record, options=options, user=None).pk)
+    result.items = Item.objects.filter(project=project).count()
+    if result.items != items:
+        raise SystemExit(f"{result.items} of {items} rows came in.")
+    return result
+
+
+def import_images(app: Application, items: int) -> Measured:
+    """From the start of an import of a zip of photos-sized JPEGs until all are there to be labelled."""
+    from django.core.files.base import File
+    from django.core.files.uploadedfile import UploadedFile
+
+    from annotator.items.models import Item
+    from annotator.transfer import services
+
+    project = labelled_project(0, modality="image")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.zip"
+        write_images(path, items)
+        with path.open("rb") as file:
+            upload: UploadedFile[bytes] = UploadedFile(File(file), name=path.name, size=path.stat().st_size)
+            record = services.receive_files(project=project, user=None, files=[upload])
+        options = services.look(record).options
+        with measured(app) as result:
+            wait_for(services.start_import(record=record, options=options, user=None).pk)
+    result.items = Item.objects.filter(project=project).count()
+    if result.items != items:
+        raise SystemExit(f"{result.items} of {items} images came in.")
+    return result
+
+
+def write_images(path: Path, count: int) -> None:
+    """Distinct JPEGs of 640 x 480 pixels, as smooth and as noisy as photos are."""
+    rng = np.random.default_rng(7)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for n in range(count):
+            coarse = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8))
+            pixels = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)).astype(np.int16)
+            pixels += rng.integers(-6, 7, (480, 640, 1), dtype=np.int16)
+            out = io.BytesIO()
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=85)
+            archive.writestr(f"class-{n % CLASSES}/{n}.jpg", out.getvalue())
+
+
 CASES: Mapping[str, Callable[[Application], Measured]] = {
+    "import_texts": lambda app: import_texts(app, 100_000),
+    "import_images": lambda app: import_images(app, 2_000),
     "export_100k": lambda app: export(app, 100_000),
     "export_1m": lambda app: export(app, 1_000_000),
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "add_items",
     "add_predictions",
+    "file_words",
     "item_lock",
     "place_items",
     "remove_unused_assets",
@@ -41,6 +42,9 @@ INSERT INTO items_importedlabel (item_id, classes, source, created_at)
 SELECT l.item_id, l.classes, %(source)s, now() FROM unnest(%(items)s::bigint[], %(classes)s::jsonb[]) AS l(item_id, classes)
 ON CONFLICT (item_id) DO UPDATE SET classes = excluded.classes, source = excluded.source
 """
+# The words of many rows are cheaper to file at once than batch by batch; until then searches read the list of them.
+MANY_ROWS = 1_000
+SEARCH_LATER = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
 ADD_ASSETS = """
 INSERT INTO items_asset (project_id, digest, media_type, size, width, height, frames, location, created_at)
 SELECT %s, *, now()
@@ -90,6 +94,8 @@ def place_items(
             assets = _add_assets(cursor, project_id, [items[n] for n in new])
             first = Project.reserve_rows(project_id, len(new))
             now = timezone.now()
+            if len(new) >= MANY_ROWS:
+                cursor.execute(SEARCH_LATER)
             with cursor.copy(COPY_ITEMS) as copy:
                 for row, n in enumerate(new, start=first):
                     item = items[n]
@@ -116,6 +122,12 @@ def place_items(
                 }
                 cursor.execute(ADD_LABELS, values | {"project": project_id, "source": source})
     return matches
+
+
+def file_words() -> None:
+    """File the words of texts that large imports left in the list for later; searches find them before, but slower."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gin_clean_pending_list('item_search')")
 
 
 def add_predictions(*, project_id: int, source: str, rows: Sequence[tuple[int, dict[str, float]]]) -> int:

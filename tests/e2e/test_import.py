@@ -36,7 +36,7 @@ def project() -> Project:
 
 def picture(person: Person, name: str) -> None:
     """A picture of the page where somebody wants to look at them."""
-    if folder := os.environ.get("ANNOTATOR_SCREENSHOTS"):
+    if folder := os.environ.get("SCREENSHOTS"):
         person.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
 
@@ -87,14 +87,15 @@ def test_a_file_with_errors_is_checked_mapped_again_and_imported(
 
 
 def test_an_upload_survives_a_lost_connection_and_a_reload(
-    people: Callable[..., Person], project: Project, monkeypatch: pytest.MonkeyPatch
+    people: Callable[..., Person], project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(uploads, "CHUNK_BYTES", 1000)
     manager = people(join(project, Role.MANAGER))
     manager.expected += ["ERR_INTERNET_DISCONNECTED", "ERR_FAILED"]
     page = manager.open("transfer:import", project.pk)
     body = "id,text\n" + "".join(f"{n},text number {n}\n" for n in range(300))
-    content = {"name": "a.csv", "mimeType": "text/csv", "buffer": body.encode()}
+    content = tmp_path / "a.csv"
+    content.write_text(body)
     sent: list[str] = []
 
     def piece(route: Route) -> None:

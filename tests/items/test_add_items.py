@@ -8,7 +8,14 @@ from pytest_django import DjangoAssertNumQueries
 
 from annotator.items import files
 from annotator.items.models import Asset, ImportedLabel, Item
-from annotator.items.services import NewItem, Outcome, add_items, item_lock, remove_unused_assets
+from annotator.items.services import (
+    NewItem,
+    Outcome,
+    add_items,
+    file_words,
+    item_lock,
+    remove_unused_assets,
+)
 from annotator.projects.models import Project
 from tests.factories import make_project
 from tests.items.makers import add_image, image_item, text_item
@@ -123,6 +130,13 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_items(
         return len(items)
 
     assert [statements([text_item(f"{n}-{k}") for k in range(n)]) for n in (1, 50)] == [1, 50]
+
+
+def test_many_texts_are_found_before_and_after_their_words_are_filed(project: Project) -> None:
+    add(project, *(text_item(f"number {n} needle{n}", str(n)) for n in range(1_200)))
+    for _ in range(2):
+        assert Item.objects.search("needle777").get().external_id == "777"
+        file_words()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,13 +16,18 @@ export function problem(files, { maxBytes, maxFiles, maxFileBytes = maxBytes }) 
   return "";
 }
 
+function size(bytes) {
+  const [unit, name] = bytes < 2 ** 20 ? [2 ** 10, "KiB"] : [2 ** 20, "MiB"];
+  return `${(bytes / unit).toLocaleString("en", { maximumFractionDigits: 1 })} ${name}`;
+}
+
 /** What was chosen, in a sentence. */
 export function summary(files, others) {
   const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
   const folders = new Set(files.map(({ name }) => name.slice(0, name.lastIndexOf("/") + 1))).size;
   const what = files.length === 1 ? files[0].name : `${files.length.toLocaleString("en")} files${folders > 1 ? ` in ${folders.toLocaleString("en")} folders` : ""}`;
   const left = others ? `; ${others.toLocaleString("en")} of other kinds are left out` : "";
-  return `${what}, ${(bytes / 2 ** 20).toLocaleString("en", { maximumFractionDigits: 1 })} MiB${left}`;
+  return `${what}, ${size(bytes)}${left}`;
 }
 
 export function wireUpload(form) {
