@@ -182,6 +182,7 @@ def import_errors(request: Request, project_id: int, job_id: int) -> HttpRespons
 
 @extend_schema(operation_id="imports_start", request=None, responses={202: ImportOut})
 @api_view(["POST"])
+@needs(POST=IMPORT)
 def start_checked(request: Request, project_id: int, job_id: int) -> Response:
     """Do the import that a dry run checked, with the same options."""
     user = current_user(request)

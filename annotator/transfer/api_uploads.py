@@ -15,6 +15,8 @@ from rest_framework.response import Response
 from annotator.accounts.authentication import current_user
 from annotator.common.api import StorableJSONParser, parsed
 from annotator.common.errors import Invalid, NotFound
+from annotator.common.idempotency import idempotent
+from annotator.common.permissions import IMPORT, needs
 from annotator.projects.access import can_manage
 from annotator.transfer import uploads as service
 from annotator.transfer.models import Import
@@ -52,6 +54,8 @@ class OffsetOut(serializers.Serializer[Any]):
 @extend_schema(operation_id="uploads_create", request=UploadFilesIn, responses={201: UploadOut})
 @api_view(["POST"])
 @parser_classes([StorableJSONParser])
+@needs(POST=IMPORT)
+@idempotent()
 def uploads(request: Request, project_id: int) -> Response:
     """Announce files by name and size; what cannot be taken is refused before anything is sent."""
     project, _ = can_manage(current_user(request), project_id)
@@ -72,6 +76,7 @@ def uploads(request: Request, project_id: int) -> Response:
 )
 @extend_schema(methods=["DELETE"], operation_id="uploads_abandon", request=None, responses={204: None})
 @api_view(["GET", "PUT", "DELETE"])
+@needs(GET=IMPORT, PUT=IMPORT, DELETE=IMPORT)
 def upload(request: Request, project_id: int, import_id: int) -> Response:
     """How much of each file is here; one more chunk of one file (`?file=&offset=`); or forget them all."""
     can_manage(current_user(request), project_id)
@@ -96,6 +101,7 @@ def upload(request: Request, project_id: int, import_id: int) -> Response:
 
 @extend_schema(operation_id="uploads_complete", request=None, responses=UploadOut)
 @api_view(["POST"])
+@needs(POST=IMPORT)
 def complete(request: Request, project_id: int, import_id: int) -> Response:
     """Say that all bytes are sent. Then `POST imports/` with `upload` checks or imports them."""
     can_manage(current_user(request), project_id)

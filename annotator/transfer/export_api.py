@@ -14,7 +14,9 @@ from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
 from annotator.common.api import parsed
+from annotator.common.idempotency import idempotent
 from annotator.common.pagination import key_from, keyset_page
+from annotator.common.permissions import EXPORT, MANAGE, READ, needs
 from annotator.jobs.api import JobOut, job_json
 from annotator.projects.access import can_inspect, can_manage, can_own
 from annotator.transfer import exports, snapshots
@@ -126,6 +128,8 @@ AFTER = OpenApiParameter("after", int, description="`next_after` of the page bef
 @extend_schema(methods=["GET"], operation_id="exports_list", parameters=[AFTER], responses=ExportPageOut)
 @extend_schema(methods=["POST"], operation_id="exports_create", request=ExportIn, responses={202: ExportOut})
 @api_view(["GET", "POST"])
+@needs(GET=(READ, EXPORT), POST=EXPORT)
+@idempotent()
 def exports_list(request: Request, project_id: int) -> Response:
     """Exports, newest first; POST begins one in the background."""
     user = current_user(request)
@@ -152,6 +156,7 @@ def exports_list(request: Request, project_id: int) -> Response:
 @extend_schema(methods=["GET"], operation_id="exports_retrieve", responses=ExportDetailOut)
 @extend_schema(methods=["DELETE"], operation_id="exports_destroy", responses={204: None})
 @api_view(["GET", "DELETE"])
+@needs(GET=(READ, EXPORT), DELETE=EXPORT)
 def export_detail(request: Request, project_id: int, export_id: int) -> Response:
     """One export with its manifest; DELETE removes its files."""
     user = current_user(request)
@@ -170,6 +175,7 @@ def export_detail(request: Request, project_id: int, export_id: int) -> Response
     responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
 )
 @api_view(["GET"])
+@needs(GET=EXPORT)
 def download(request: Request, project_id: int, export_id: int) -> HttpResponseBase:
     """A file; `Range` goes on with a download that broke off."""
     can_inspect(current_user(request), project_id)
@@ -182,6 +188,8 @@ def download(request: Request, project_id: int, export_id: int) -> HttpResponseB
     methods=["POST"], operation_id="snapshots_create", request=SnapshotIn, responses={202: SnapshotOut}
 )
 @api_view(["GET", "POST"])
+@needs(GET=(READ, EXPORT), POST=EXPORT)
+@idempotent()
 def snapshots_list(request: Request, project_id: int) -> Response:
     """Snapshots, newest first; POST freezes the data set under a name, in the background."""
     user = current_user(request)
@@ -210,6 +218,7 @@ def snapshots_list(request: Request, project_id: int) -> Response:
     responses={204: None},
 )
 @api_view(["GET", "DELETE"])
+@needs(GET=(READ, EXPORT), DELETE=MANAGE)
 def snapshot_detail(request: Request, project_id: int, snapshot_id: int) -> Response:
     """One snapshot; its owner deletes it for good with `?confirm=` and its name."""
     user = current_user(request)

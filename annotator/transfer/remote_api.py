@@ -14,6 +14,8 @@ from annotator.accounts.authentication import current_user
 from annotator.common import storages
 from annotator.common.api import StorableJSONParser, parsed
 from annotator.common.errors import Invalid
+from annotator.common.idempotency import idempotent
+from annotator.common.permissions import IMPORT, needs
 from annotator.projects.access import can_manage
 from annotator.transfer import remote
 from annotator.transfer.api import ImportOut, LimitedMultiPartParser, OptionsIn, import_json, json_object
@@ -56,6 +58,8 @@ class StoragesOut(serializers.Serializer[Any]):
 )
 @api_view(["POST"])
 @parser_classes([LimitedMultiPartParser, StorableJSONParser])
+@needs(POST=IMPORT)
+@idempotent()
 def import_urls(request: Request, project_id: int) -> Response:
     """Images at public http(s) addresses: up to 10,000 as JSON, or any number as a file with the usual columns."""
     user = current_user(request)
@@ -78,6 +82,8 @@ def import_urls(request: Request, project_id: int) -> Response:
 @extend_schema(methods=["POST"], operation_id="imports_bucket", request=BucketIn, responses={202: ImportOut})
 @api_view(["GET", "POST"])
 @parser_classes([StorableJSONParser])
+@needs(GET=IMPORT, POST=IMPORT)
+@idempotent()
 def import_bucket(request: Request, project_id: int) -> Response:
     """Images under a prefix of an S3-style storage; GET names the storages that an administrator set up."""
     user = current_user(request)

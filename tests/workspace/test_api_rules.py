@@ -27,7 +27,8 @@ every_api_route = pytest.mark.parametrize("route", API, ids=lambda route: route.
 WITHOUT_KEY = {
     "api:next", "api:annotations", "api:withdraw", "api:skips", "api:withdraw_skip", "api:renew", "api:release",
     "api:items_archive", "api:items_restore", "api:items_delete", "api:schema_preview", "api:job_cancel",
-    "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again",
+    "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again", "api:import_start",
+    "api:upload_complete",
 }  # fmt: skip
 PAGED = {
     "api:projects", "api:tokens", "api:members", "api:invitations", "api:schema_versions", "api:webhooks",
