@@ -81,8 +81,8 @@ def test_a_page_of_somebody_else_is_refused_in_words() -> None:
 
 def test_lists_are_read_to_their_end() -> None:
     handle, seen = answers(
-        httpx.Response(200, json={"results": [{"id": 3}, {"id": 2}], "next": 2}),
-        httpx.Response(200, json={"results": [{"id": 1}], "next": None}),
+        httpx.Response(200, json={"results": [{"id": 3}, {"id": 2}], "next_after": 2}),
+        httpx.Response(200, json={"results": [{"id": 1}], "next_after": None}),
     )
     assert [row["id"] for row in client(handle).projects()] == [3, 2, 1]
     assert seen[1].url.params["after"] == "2"

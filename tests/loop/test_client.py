@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,11 @@ def test_the_command_signs_in_imports_labels_and_tells(
         .order_by("created_at")
     )
     assert [regions[0]["classes"] for regions in answers] == [["warm"], ["cold"]]
+    status, out, words = command("export", project.id, "--format", "csv", "--to", tmp_path / "out")
+    assert status == 0, words
+    with zipfile.ZipFile(out.strip()) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".csv")]
+        assert len(archive.read(name).decode("utf-8-sig").splitlines()) == 4
     assert "Import of texts.csv: succeeded" in command("watch", project.id, "--once")[1]
     assert command("label", project.id, 2**40, "warm")[2].startswith("This item was not given to you.")
 
@@ -144,3 +150,4 @@ def test_every_command_of_the_guide_runs_as_it_stands(app: Application, token: s
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(5, 0)" in done.stdout
     assert "(4, 0, 0)" in done.stdout
+    assert "everything.zip: OK" in done.stdout

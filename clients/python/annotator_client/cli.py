@@ -181,11 +181,12 @@ def export(options: argparse.Namespace) -> int:
         made = project.export({"format": options.format, **options.options})
         project.wait(made["job"], seen=teller())
         made = project.get(f"exports/{made['id']}/")
+        data = made["files"][0]
         file = project.download(
-            f"exports/{made['id']}/download/", options.to / made["file"], digest=made["digest"]
+            f"exports/{made['id']}/download/", options.to / data["name"], digest=data["sha256"]
         )
     for loss in made["losses"]:
-        say(f"Lost: {loss}")
+        say(f"Lost: {loss['words']}")
     print(file)
     return 0
 

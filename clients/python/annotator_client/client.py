@@ -147,7 +147,7 @@ class Project:
         self.post("leases/release/", {"tokens": [lease["token"] for lease in leases]})
 
     def export(self, body: Json) -> Json:
-        """Ask for an export; returns it with its job (see `wait`)."""
+        """Ask for an export ({"format", "filters"?, "splits"?, "snapshot"?}); returns it with its job (see `wait`)."""
         found: Json = self.post("exports/", body)
         return found
 
@@ -188,7 +188,7 @@ def pages(http: Http, path: str, **params: Any) -> Iterator[Json]:
     while True:
         found = http.json("GET", path, params=params | ({} if after is None else {"after": after}))
         yield from found["results"]
-        after = found.get("next", found.get("next_after"))
+        after = found["next_after"]
         if after is None:
             return
 
