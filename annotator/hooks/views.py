@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts.views import signed_in
 from annotator.common.errors import AnnotatorError
@@ -25,7 +25,7 @@ LOG = 50
 
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def webhooks(request: HttpRequest, project_id: int) -> HttpResponse:
     """The project's webhooks; POST makes one and shows its secret, this once."""
     project, can = can_manage(request.user, project_id)
@@ -47,7 +47,7 @@ def webhooks(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def webhook(request: HttpRequest, project_id: int, webhook_id: int) -> HttpResponse:
     """One webhook with its log; POST changes it."""
     project, can = can_manage(request.user, project_id)
@@ -105,7 +105,7 @@ def delete(request: HttpRequest, project_id: int, webhook_id: int) -> HttpRespon
 
 
 @login_required
-@require_GET
+@require_safe
 def delivery(request: HttpRequest, project_id: int, webhook_id: int, delivery_id: int) -> HttpResponse:
     """What was sent, and what came back."""
     project, can = can_manage(request.user, project_id)

@@ -16,7 +16,7 @@ from annotator.accounts.authentication import current_user
 from annotator.common.api import StorableJSONParser, parsed
 from annotator.common.errors import Invalid, NotFound
 from annotator.common.idempotency import idempotent
-from annotator.common.permissions import IMPORT, needs
+from annotator.common.permissions import IMPORT, READ, needs
 from annotator.projects.access import can_manage
 from annotator.transfer import uploads as service
 from annotator.transfer.models import Import
@@ -76,7 +76,7 @@ def uploads(request: Request, project_id: int) -> Response:
 )
 @extend_schema(methods=["DELETE"], operation_id="uploads_abandon", request=None, responses={204: None})
 @api_view(["GET", "PUT", "DELETE"])
-@needs(GET=IMPORT, PUT=IMPORT, DELETE=IMPORT)
+@needs(GET=(READ, IMPORT), PUT=IMPORT, DELETE=IMPORT)
 def upload(request: Request, project_id: int, import_id: int) -> Response:
     """How much of each file is here; one more chunk of one file (`?file=&offset=`); or forget them all."""
     can_manage(current_user(request), project_id)

@@ -175,7 +175,7 @@ def export_detail(request: Request, project_id: int, export_id: int) -> Response
     responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
 )
 @api_view(["GET"])
-@needs(GET=EXPORT)
+@needs(GET=(READ, EXPORT))
 def download(request: Request, project_id: int, export_id: int) -> HttpResponseBase:
     """A file; `Range` goes on with a download that broke off."""
     can_inspect(current_user(request), project_id)

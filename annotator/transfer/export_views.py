@@ -13,7 +13,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts.models import User
 from annotator.common.downloads import resumable_response
@@ -31,11 +31,11 @@ from annotator.transfer.models import Export
 RECENT = 50
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def exports_page(request: HttpRequest, project_id: int) -> HttpResponse:
     """Exports and snapshots there are; managers begin new ones here."""
-    if request.method == "GET":
+    if request.method != "POST":
         project, can = can_inspect(request.user, project_id)
         return _page(request, project, can, ExportForm(project=project), SnapshotForm(project=project))
     project, can = can_manage(request.user, project_id)
@@ -50,7 +50,7 @@ def exports_page(request: HttpRequest, project_id: int) -> HttpResponse:
     return _page(request, project, can, form, SnapshotForm(project=project), status=422)
 
 
-@require_GET
+@require_safe
 @login_required
 def losses(request: HttpRequest, project_id: int) -> HttpResponse:
     """What the export that is being chosen would lose: counted where that is quick, else what the format cannot hold."""
@@ -76,7 +76,7 @@ def losses(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, "transfer/exports.html#losses", context)
 
 
-@require_GET
+@require_safe
 @login_required
 def export_page(request: HttpRequest, project_id: int, export_id: int) -> HttpResponse:
     """Progress while it is written, then files, digest and what was lost."""
@@ -100,7 +100,7 @@ def export_page(request: HttpRequest, project_id: int, export_id: int) -> HttpRe
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @login_required
 def download(request: HttpRequest, project_id: int, export_id: int) -> HttpResponseBase:
     """A file of the export, the data unless `?file=` names another; broken downloads can be resumed."""

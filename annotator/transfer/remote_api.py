@@ -15,7 +15,7 @@ from annotator.common import storages
 from annotator.common.api import StorableJSONParser, parsed
 from annotator.common.errors import Invalid
 from annotator.common.idempotency import idempotent
-from annotator.common.permissions import IMPORT, needs
+from annotator.common.permissions import IMPORT, READ, needs
 from annotator.projects.access import can_manage
 from annotator.transfer import remote
 from annotator.transfer.api import ImportOut, LimitedMultiPartParser, OptionsIn, import_json, json_object
@@ -82,7 +82,7 @@ def import_urls(request: Request, project_id: int) -> Response:
 @extend_schema(methods=["POST"], operation_id="imports_bucket", request=BucketIn, responses={202: ImportOut})
 @api_view(["GET", "POST"])
 @parser_classes([StorableJSONParser])
-@needs(GET=IMPORT, POST=IMPORT)
+@needs(GET=(READ, IMPORT), POST=IMPORT)
 @idempotent()
 def import_bucket(request: Request, project_id: int) -> Response:
     """Images under a prefix of an S3-style storage; GET names the storages that an administrator set up."""

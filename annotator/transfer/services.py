@@ -39,7 +39,7 @@ from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.predictions import store_predictions
 from annotator.transfer.reading import BATCH_ROWS, Batch, ahead, batches
-from annotator.transfer.restore import restore
+from annotator.transfer.restore import can_restore, restore
 from annotator.transfer.rows import RowRefused, known_labels, to_item
 from annotator.transfer.sources import Folder, format_in, kind_of_source
 
@@ -155,7 +155,10 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     """Read all files, from the batch after the last one stored; returns the counts."""
     record = Import.objects.select_related("project").get(pk=import_id)
     counts = Counts.from_json(record.counts)
-    total = kind_of_source(record).total(record)
+    sources = kind_of_source(record)
+    if record.format == "native" and (counts.restored or can_restore(record.project)):
+        return _restore(record, next(sources.files(record)), counts, run)
+    total = sources.total(record)
     known = known_labels(record.project.schema)
     run.progress(counts.rows, stage="Reading")
     try:

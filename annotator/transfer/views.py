@@ -121,7 +121,7 @@ def server(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, "transfer/server.html", context, status=422 if error else 200)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def mapping(request: HttpRequest, project_id: int, import_id: int) -> HttpResponse:
     """What the columns mean, beside what the dry run found. 'preview' reads the first rows again, 'check' all of
