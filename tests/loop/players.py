@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from django.db import connection
 
 from annotator.accounts.models import User
 from annotator.accounts.services import create_token
@@ -73,7 +75,10 @@ class Person:
 def name_of(lease: dict[str, Any]) -> str:
     """The item's external id, which annotators are not told."""
     assert lease["item"]["external_id"] == ""
-    return str(Item.objects.values_list("external_id", flat=True).get(pk=lease["item"]["id"]))
+    name = str(Item.objects.values_list("external_id", flat=True).get(pk=lease["item"]["id"]))
+    if threading.current_thread() is not threading.main_thread():
+        connection.close()  # nobody else would, when this thread ends
+    return name
 
 
 def answer_body(lease: dict[str, Any], answer_id: str) -> dict[str, Any]:
