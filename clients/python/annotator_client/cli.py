@@ -1,4 +1,4 @@
-"""The command `annotator`: login, projects, import, next, label, skip, export, watch."""
+"""The command `annotator`: login, projects, import, next, label, skip, watch."""
 
 from __future__ import annotations
 
@@ -68,10 +68,6 @@ def parser() -> argparse.ArgumentParser:
     skip_ = command("skip", skip, "Pass an item over.")
     skip_.add_argument("item", type=int)
     skip_.add_argument("--reason", default="")
-    export_ = command("export", export, "Export, wait, download, check.")
-    export_.add_argument("--format", default="native", help="A key of the server's formats.")
-    export_.add_argument("--to", type=Path, default=Path(), help="Folder for the file.")
-    export_.add_argument("--options", type=json.loads, default={}, help="Filters and more as JSON.")
     watch_ = command("watch", watch, "Tell of rounds, models and jobs as they happen, until Ctrl-C.")
     watch_.add_argument("--every", type=float, default=2.0, help="Seconds between looks.")
     watch_.add_argument("--once", action="store_true", help="Tell how it stands and leave.")
@@ -172,21 +168,6 @@ def ask(count: int) -> list[int] | None:
 def skip(options: argparse.Namespace) -> int:
     with signed_in() as client:
         print(json.dumps(client.project(options.project).skip(options.item, options.reason)))
-    return 0
-
-
-def export(options: argparse.Namespace) -> int:
-    with signed_in() as client:
-        project = client.project(options.project)
-        made = project.export({"format": options.format, **options.options})
-        project.wait(made["job"], seen=teller())
-        made = project.get(f"exports/{made['id']}/")
-        file = project.download(
-            f"exports/{made['id']}/download/", options.to / made["file"], digest=made["digest"]
-        )
-    for loss in made["losses"]:
-        say(f"Lost: {loss}")
-    print(file)
     return 0
 
 

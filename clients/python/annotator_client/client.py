@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import uuid
@@ -12,9 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import httpx
-
-from annotator_client.errors import ClientError, JobFailed
+from annotator_client.errors import JobFailed
 from annotator_client.http import Http
 
 Json = dict[str, Any]
@@ -145,41 +142,6 @@ class Project:
     def release(self, leases: Iterable[Json]) -> None:
         """Give claims back at once."""
         self.post("leases/release/", {"tokens": [lease["token"] for lease in leases]})
-
-    def export(self, body: Json) -> Json:
-        """Ask for an export; returns it with its job (see `wait`)."""
-        found: Json = self.post("exports/", body)
-        return found
-
-    def download(self, path: str, to: Path, *, digest: str = "") -> Path:
-        """Save a file below the project's path; goes on where an earlier attempt ended. ClientError if it is damaged."""
-        part = to.with_name(f"{to.name}.part")
-        to.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            have = part.stat().st_size if part.exists() else 0
-            headers = {"Range": f"bytes={have}-"} if have else {}
-            try:
-                with self.http.client.stream("GET", self.path + path, headers=headers) as response:
-                    if response.status_code not in (200, 206, 416):
-                        response.read()
-                        self.http.call("GET", self.path + path)  # raises with the server's words
-                    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                        break
-                    with part.open(
-                        "ab" if response.status_code == httpx.codes.PARTIAL_CONTENT else "wb"
-                    ) as file:
-                        for chunk in response.iter_bytes():
-                            file.write(chunk)
-                break
-            except httpx.TransportError as error:
-                if part.exists() and part.stat().st_size > have:
-                    continue
-                raise ClientError(f"The download of {path} broke off: {error}.") from error
-        if digest and hashlib.sha256(part.read_bytes()).hexdigest() != digest:
-            part.unlink()
-            raise ClientError(f"{to.name} arrived damaged.", hint="Download it again.")
-        part.replace(to)
-        return to
 
 
 def pages(http: Http, path: str, **params: Any) -> Iterator[Json]:
