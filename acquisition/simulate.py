@@ -1,7 +1,7 @@
 """Replays labelling on data whose targets are known: what a strategy would have learned, label by label."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from acquisition.pool import Labeled, Pool
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
 FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array], npt.NDArray[np.bool_]], Sequence[Array]]
 Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
+# (needs of the strategy, features of the pool (n, D)) -> further signals of the pool by name, each (n, ...)
+Signals = Callable[[frozenset[str], Array], Mapping[str, Any]]
+_POOL_FIELDS = frozenset(field.name for field in fields(Pool))
+_LABELED_FIELDS = frozenset(field.name for field in fields(Labeled))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,8 @@ def replay(
     share: float = 0.0,
     jointly: int = 0,
     metric: Metric = accuracy,
+    signals: Signals | None = None,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Replay:
     """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
 
@@ -61,6 +67,9 @@ def replay(
     `mode`, `beta` and the exploration `share` of `acquisition.compose.serve`; at least `jointly` rows are chosen
     together, of which a batch is served. While one class was seen, the score is that of always predicting it. Stops
     when the pool is empty. One seed, one result.
+
+    `signals` gives what the strategy needs beyond probabilities and features, after the first fit; the probabilities of
+    the fit before are known here. `on_batch` is told the number of labels after each batch, and may raise to end it.
     """
     targets, test_targets = np.asarray(targets), np.asarray(test_targets)
     if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:
@@ -73,15 +82,18 @@ def replay(
     explored: list[bool] = []
     labels, scores = [], []
     proba: npt.NDArray[Any] | None = None
+    before: npt.NDArray[Any] | None = None
     for batch in batches:
         left = np.setdiff1d(np.arange(len(targets)), known)
         if not len(left):
             break
+        unlabelled = take_rows(features, left)
         pool = Pool(
             left,
             proba=None if proba is None else proba[left],
-            features=take_rows(features, left),
+            features=unlabelled,
             multi_label=multi,
+            **_further(wanted.spec.needs, unlabelled, left, proba, before, signals),
         )
         labeled = Labeled(
             ids=known,
@@ -89,6 +101,7 @@ def replay(
             features=take_rows(features, known),
             targets=targets[known],
             multi_label=multi,
+            **({"proba": proba[known]} if proba is not None and "proba" in _LABELED_FIELDS else {}),
         )
         now, options = (wanted, params or {}) if wanted.spec.needs <= pool.signals else (first, {})
         ranking = now.select(pool, labeled, max(batch, jointly), rng, **options)
@@ -108,9 +121,30 @@ def replay(
             queries = [features, test_features]
             drawn = random_share(exploration_seed, known, known[np.array(explored, dtype=bool)])
             every, test = fit_predict(take_rows(features, known), targets[known], queries, drawn)
-            proba, test_proba = to_numpy(every), to_numpy(test)
+            before, proba, test_proba = proba, to_numpy(every), to_numpy(test)
         else:
             test_proba = np.tile(np.eye(n_classes)[targets[known[0]]], (len(test_targets), 1))
         labels.append(len(known))
         scores.append(metric(test_targets, test_proba))
+        if on_batch is not None:
+            on_batch(len(known))
     return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))
+
+
+def _further(
+    needs: frozenset[str],
+    unlabelled: Array,
+    left: Ints,
+    proba: npt.NDArray[Any] | None,
+    before: npt.NDArray[Any] | None,
+    signals: Signals | None,
+) -> dict[str, Any]:
+    """Signals beyond probabilities and features that the strategy needs, where there is a model to make them."""
+    if proba is None:
+        return {}
+    found: dict[str, Any] = {}
+    if "previous" in needs & _POOL_FIELDS:
+        found["previous"] = np.full((len(left), proba.shape[1]), np.nan) if before is None else before[left]
+    if signals is not None:
+        found |= signals(needs, unlabelled)
+    return found
