@@ -112,7 +112,12 @@ def adastop(
     rest: Decision = "equal" if done == interims else "open"
     return Outcome(
         tuple(
-            Verdict(*pair, decided.get(pair, (rest, None))[0], _difference(results, pair), decided.get(pair, (rest, None))[1])
+            Verdict(
+                *pair,
+                decided.get(pair, (rest, None))[0],
+                _difference(results, pair),
+                decided.get(pair, (rest, None))[1],
+            )
             for pair in wanted
         ),
         done,
@@ -200,14 +205,19 @@ def _difference(results: Mapping[str, Blocks], pair: tuple[str, str]) -> float:
 
 
 def _scale(results: Mapping[str, Blocks]) -> float:
-    return max([abs(value) for blocks in results.values() for block in blocks for value in block] or [1.0]) or 1.0
+    return (
+        max([abs(value) for blocks in results.values() for block in blocks for value in block] or [1.0])
+        or 1.0
+    )
 
 
 def _block_size(
     results: Mapping[str, Blocks], pairs: Sequence[tuple[str, str]], level: float, interims: int
 ) -> int:
     if not 0 < level < 1 or interims < 1:
-        raise ComparisonError(f"The level must lie between 0 and 1 and interims be 1 or more, not {level}, {interims}.")
+        raise ComparisonError(
+            f"The level must lie between 0 and 1 and interims be 1 or more, not {level}, {interims}."
+        )
     unknown = {name for pair in pairs for name in pair} - set(results)
     if unknown:
         raise ComparisonError(f"There are no results of '{sorted(unknown)[0]}'.")

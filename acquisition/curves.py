@@ -101,7 +101,10 @@ def rising(scores: npt.NDArray[np.floating]) -> Doubles:
 
 
 def saved_at_common_level(
-    our_labels: Numbers, ours: npt.NDArray[np.floating], their_labels: Numbers, theirs: npt.NDArray[np.floating]
+    our_labels: Numbers,
+    ours: npt.NDArray[np.floating],
+    their_labels: Numbers,
+    theirs: npt.NDArray[np.floating],
 ) -> Doubles:
     """Labels (...,) that `theirs` (..., k') needs more than `ours` (..., k) for the highest accuracy both reach.
 
@@ -126,7 +129,8 @@ def labels_saved(
     if ours.shape[-1] != len(labels) or theirs.shape[-1] != len(labels) or not len(ours) or not len(theirs):
         raise CurveError(f"{len(labels)} labels do not fit curves of {ours.shape} and {theirs.shape}.")
     draws = [
-        curves[rng.integers(0, len(curves), (resamples, len(curves)))].mean(axis=1) for curves in (ours, theirs)
+        curves[rng.integers(0, len(curves), (resamples, len(curves)))].mean(axis=1)
+        for curves in (ours, theirs)
     ]
     saved = saved_at_common_level(labels, draws[0], labels, draws[1])
     estimate = saved_at_common_level(labels, ours.mean(axis=0), labels, theirs.mean(axis=0))

@@ -110,7 +110,10 @@ def test_the_same_blocks_give_the_same_verdicts():
 def test_only_the_pairs_that_are_asked_for_are_compared():
     results = {name: [[1.0, 2, 3]] for name in ("random", "margin", "entropy")}
     outcome = adastop(results, pairs=[("margin", "random"), ("entropy", "random")], interims=2)
-    assert [(each.first, each.second) for each in outcome.verdicts] == [("margin", "random"), ("entropy", "random")]
+    assert [(each.first, each.second) for each in outcome.verdicts] == [
+        ("margin", "random"),
+        ("entropy", "random"),
+    ]
     assert all(each.difference == 0 for each in outcome.verdicts)
 
 
