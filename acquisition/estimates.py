@@ -11,6 +11,8 @@ from acquisition.errors import AcquisitionError
 
 Doubles = npt.NDArray[np.float64]
 
+MANY = 2_000  # terms whose mean is as good as normal
+
 
 class EstimateError(AcquisitionError, ValueError):
     """Propensities outside (0, 1], lengths that differ, or more labels than there are items."""
@@ -68,8 +70,14 @@ def weighted_mean(
         raise EstimateError("Values and propensities must be equally many, and at least one.")
     weights = sampling_weights(propensity, size)
     terms = weights * numbers
-    means = np.array([terms[rng.integers(0, len(terms), len(terms))].mean() for _ in range(resamples)])
+    means = _resampled_means(terms, resamples, rng)
     low, high = np.clip(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]), 0.0, 1.0)
     squares = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / squares if squares else 0.0
     return Estimate(float(np.clip(terms.mean(), 0.0, 1.0)), float(low), float(high), len(numbers), effective)
+
+
+def _resampled_means(terms: Doubles, resamples: int, rng: np.random.Generator) -> Doubles:
+    if len(terms) > MANY:
+        return rng.normal(terms.mean(), terms.std() / np.sqrt(len(terms)), resamples)
+    return np.array([terms[rng.integers(0, len(terms), len(terms))].mean() for _ in range(resamples)])

@@ -109,6 +109,8 @@ def gather(project: Project, chosen: LearningSettings) -> Gathered:
     nothing = (None, None, None, np.inf)
     found = [told.get(row, nothing) for row in rows.tolist()]
     propensity = np.array([np.nan if each[2] is None else each[2] for each in found])
+    # Restored projects may tell anything.
+    propensity[~((propensity > 0) & (propensity <= 1))] = np.nan
     served = np.array([each[0] is not None for each in found])
     when = np.array([each[3] for each in found])
     rank = np.array([[each[0] or 0, each[1] or 0] for each in found])
@@ -142,7 +144,7 @@ def estimates(gathered: Gathered, *, strength: float, seed: int) -> dict[str, An
     for kind, name, values in columns:
         row: dict[str, Any] = {"kind": kind, "name": name, "naive": round(float(np.mean(values)), 5)}
         share = np.asarray(values)[labels.share]
-        told = wilson(int(round(float(share.sum()))), len(share))
+        told = wilson(round(float(share.sum())), len(share))
         row["random"] = {"value": told.value, "low": told.low, "high": told.high}
         row["weighted"] = None
         if len(ordered) and len(ordered) <= gathered.size:
