@@ -92,7 +92,7 @@ def helping_of(project: Project) -> dict[str, Any]:
             f"({-saved['high']:,} to {-saved['low']:,}).",
             "advice": _switch(project, found.strategy),
         }
-    text = f"Between {between} labels saved: no difference can be told yet."
+    text = f"Between {saved['low']:,} and {saved['high']:,} labels saved: no difference can be told yet."
     if known["needed"] is None:
         text += " If there is one, it is too small to be found with a reasonable number of labels."
     else:

@@ -20,6 +20,7 @@ from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import ModelVersion, Round
 from annotator.projects.models import Project, Role
 from tests.factories import join
+from tests.learning.test_serving import crashing, register
 from tests.learning.world import answer_truly, items_of, make_world, queue_of, run_jobs, run_round
 
 pytestmark = pytest.mark.django_db
@@ -140,13 +141,15 @@ def test_programs_preview_too(project: Project) -> None:
 def test_a_strategy_that_fails_fails_the_preview_only(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acquisition.scores.entropy", lambda *_, **__: 1 / 0)
-    job = whatif.start_preview(project=project, by=None, strategy="entropy", params={})
+    register(monkeypatch, crashing)
+    job = whatif.start_preview(project=project, by=None, strategy="foreign", params={})
     run_job(job.pk)
     job.refresh_from_db()
-    if job.state == Job.State.FAILED:
-        assert "ZeroDivisionError" in job.error
-    assert Round.objects.filter(project=project, state=Round.State.FAILED).count() == 0
+    assert job.state == Job.State.FAILED
+    assert "no mass left" in job.error
+    assert not Round.objects.filter(project=project, state=Round.State.FAILED).exists()
+    page = client_of(project).get(reverse("learning:whatif", args=[project.pk])).content.decode()
+    assert "no mass left" in page
 
 
 # Rounds again
