@@ -4,7 +4,7 @@ A preset begins in one way (while labels are few), goes on in another, and names
 installed, or needs what a project does not have, gives way to the next, and the ranking says so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -82,9 +82,9 @@ def choose(plan: Plan, state: State) -> Choice:
     refused: list[str] = []
     for way in ways:
         if not (why := _refusal(way, state, strict=plan.strict)):
-            notes = (
-                (Note("fell-back", _fallback(refused, way), {"instead_of": len(refused)}),) if refused else ()
-            )
+            # The first was wanted; why those between would not do either is of no use to anybody.
+            said = f"{refused[0]} {title_of(way)} is used." if refused else ""
+            notes = (Note("fell-back", said),) if said else ()
             return Choice(composition=way, stage=stage, notes=notes)
         refused.append(why)
     raise StrategyError(" ".join(refused) or "The plan names no strategy.")
@@ -122,10 +122,6 @@ def _refusal(way: Composition, state: State, *, strict: bool) -> str:
     if missing := strategy.spec.needs - state.signals:
         return f"{title_of(way)} needs {', '.join(sorted(missing))}, which there is not yet."
     return ""
-
-
-def _fallback(refused: Sequence[str], way: Composition) -> str:
-    return " ".join([*refused, f"{title_of(way)} is used."])
 
 
 _UNTIL: Mapping[str, Any] = {

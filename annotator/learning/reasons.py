@@ -12,6 +12,8 @@ TEXTS = {
     "exploration": "Drawn at random, to measure how good the model is.",
     "unscored": "New here: the model has not seen it yet.",
     "finish": "Somebody has answered it; another answer is wanted.",
+    "asked": "Kept from the stream of offered items: a label was wanted for it.",
+    "held_back": "Kept back by a filter: everything that passes it came before.",
     "initial": "No model yet: items come in random order.",
     "fallback": "Random order, because the last ranking failed.",
     "random": "Drawn at random.",
@@ -42,6 +44,14 @@ def reason_of(
 
 
 def _text(reason: dict[str, Any], known: Mapping[str, str]) -> str:
+    text = _view(reason, known)
+    if expected := reason.get("for_class"):
+        text += f" Expected to be {known.get(expected, expected)}, a class with few labels."
+    return text
+
+
+def _view(reason: dict[str, Any], known: Mapping[str, str]) -> str:
+    """What the strategy saw in the item."""
     chances = [f"{100 * chance:.0f} %" for chance in reason.get("probabilities", [])]
     names = [known.get(key, key) for key in reason.get("classes") or reason.get("labels") or []]
     if len(names) >= 2 and len(chances) >= 2 and "labels" not in reason:

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 
 from annotator.jobs.services import JobRun, job_handler
-from annotator.learning import triggers
+from annotator.learning import offers, triggers
 
 
 @job_handler(triggers.ROUND_JOB)
@@ -20,6 +20,12 @@ def run_round(run: JobRun) -> dict[str, Any]:
 @job_handler(triggers.ENCODE_JOB)
 def run_encoding(run: JobRun) -> dict[str, Any]:
     result: dict[str, Any] = import_module("annotator.learning.encode").run_encoding(run)
+    return result
+
+
+@job_handler(offers.OFFERS_JOB)
+def score_offers(run: JobRun) -> dict[str, Any]:
+    result: dict[str, Any] = import_module("annotator.learning.score_offers").score_offers(run)
     return result
 
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from acquisition import registry
-from acquisition.errors import AcquisitionError
+from acquisition.composition import Run
+from acquisition.errors import StrategyStopped
+from acquisition.filters import keep_by_model
+from acquisition.hashing import item_keys
+from acquisition.isolate import run_isolated
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Ranking
+from acquisition.presets import State
+from acquisition.ranking import Note, Ranking
 from acquisition.registry import Strategy
+from annotator import env
+from annotator.learning import choosing, item_filter
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
+from annotator.learning.choosing import Chosen
 from annotator.learning.errors import RankingFailed
+from annotator.learning.offers import asked_rows
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
 from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream
 from annotator.learning.work import Ints, Work
+from models_zoo.errors import Cancelled
 
 SMALL = 200_000  # rows of features that may be copied into memory
 EXPLAINED = 2_000  # rows whose reasons the strategy itself tells
@@ -27,40 +37,64 @@ EXPLAINED = 2_000  # rows whose reasons the strategy itself tells
 def rank(work: Work) -> None:
     """The full ranking -> order.npy, q.npy, kind.npy, utility.npy, pool.npy, head.json."""
     pool = work.pool
-    strategy, params, fell_back = _choose(work)
-    scored = _scored(work, pool.fresh, strategy)
-    unscored = np.setdiff1d(pool.fresh, scored, assume_unique=True)
-    ranking = _select(work, strategy, params, scored)
+    choice = chosen(work)
+    strategy = choice.strategy
+    asked = asked_rows(work.round.project_id, work.round.n_rows)
+    asked = asked[np.isin(asked, pool.fresh)]
+    fresh = np.setdiff1d(pool.fresh, asked, assume_unique=True)
+    wanted = _wanted(work, fresh)
+    scored = _scored(work, wanted, strategy)
+    unscored = np.setdiff1d(wanted, scored, assume_unique=True)
+    kept, told = _kept(work, choice, scored)
+    held = _held_back(work, choice, np.setdiff1d(fresh, np.union1d(kept, unscored), assume_unique=True))
+    ranking = _select(work, strategy, choice.params, kept)
     stream = make_stream(
         ranking,
         batch_aware=strategy.spec.batch_aware,
         randomness=float(work.settings["randomness"]),
         unscored=unscored,
         started=pool.started,
+        held=held,
+        asked=asked,
         seed=work.round.seed,
     )
     utility = np.full(work.round.n_rows, np.nan, dtype=np.float32)
     utility[ranking.ids] = ranking.utility
     _write(work, stream, utility)
-    notes = [note.as_dict() for note in ranking.notes]
+    notes = [note.as_dict() for note in (*choice.notes, *told, *ranking.notes)]
     save_json(work.folder / "head.json", {"reasons": _reasons(work, ranking, stream), "notes": notes})
     work.round.pool_digest = pool.digest()
     work.round.strategy = strategy.spec.key
-    work.round.settings["used"] = {
-        "key": strategy.spec.key,
-        "version": strategy.spec.version,
-        "params": params,
-    }
+    work.round.settings["used"] = choice.used()
     work.round.health = {
         "pool": len(pool.rows),
         "scored": len(scored),
         "unscored": len(unscored),
         "started": len(pool.started),
+        "held": len(held),
+        "asked": len(asked),
         "cold": work.round.model is None,
         "notes": notes,
-        "fell_back": fell_back,
+        "fell_back": choice.fell_back,
         **_spread(ranking),
     }
+
+
+def chosen(work: Work) -> Chosen:
+    """What this round ranks with, decided once: signals are made for it, and it ranks."""
+    if "chosen" not in work.keep:
+        state = State(
+            labels=len(work.training.rows),
+            classes=len(work.class_keys),
+            task="multi" if work.multi else "single",
+            signals=choosing.signals(
+                model=work.round.model is not None, encoded=bool(work.encoded[work.pool.fresh].any())
+            ),
+            favourite=str(work.settings.get("favourite", {}).get("strategy", "")),
+        )
+        work.keep["chosen"] = choosing.choose(work.settings, state, run=_runner(work))
+    found: Chosen = work.keep["chosen"]
+    return found
 
 
 def read_stream(folder: Path) -> Stream:
@@ -68,17 +102,75 @@ def read_stream(folder: Path) -> Stream:
     return Stream(*(load_array(folder / f"{name}.npy") for name in ("order", "q", "kind")))
 
 
-def _choose(work: Work) -> tuple[Strategy, dict[str, Any], str]:
-    """The strategy to use, its parameters, and why it is not the chosen one, if so."""
-    cold = work.round.model is None
-    chosen = work.settings["cold" if cold else "warm"]
-    try:
-        strategy = registry.get(chosen["key"])
-    except AcquisitionError as error:
-        raise RankingFailed(str(error), hint="Choose another strategy in the learning settings.") from error
-    if cold and "features" in strategy.spec.needs and not work.encoded[work.pool.fresh].any():
-        return registry.get("random"), {}, "The items have no features yet, so they come in random order."
-    return strategy, dict(chosen["params"]), ""
+def _runner(work: Work) -> Run:
+    """Our own strategies run here; those of others in a process that can be ended."""
+
+    def run(
+        strategy: Strategy, pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, params: Any
+    ) -> Ranking:
+        if not strategy.source:
+            return strategy.select(pool, labeled, n, rng, **params)
+        with TemporaryDirectory(dir=work.folder, prefix="foreign-") as folder:
+            return run_isolated(
+                strategy,
+                pool,
+                labeled,
+                n,
+                rng,
+                params,
+                folder=Path(folder),
+                seconds=env.integer("ANNOTATOR_STRATEGY_SECONDS"),
+                memory_mb=env.integer("ANNOTATOR_STRATEGY_MB"),
+                explained=EXPLAINED,
+                should_stop=work.should_stop,
+            )
+
+    return run
+
+
+def _wanted(work: Work, rows: Ints) -> Ints:
+    """Rows whose metadata are as the manager wants them first."""
+    conditions = item_filter.parse(str(work.settings.get("item_filter", "")))
+    if not conditions:
+        return rows
+    return rows[item_filter.passing(work.round.project_id, conditions, work.round.n_rows)[rows]]
+
+
+def _kept(work: Work, choice: Chosen, rows: Ints) -> tuple[Ints, tuple[Note, ...]]:
+    """Rows that pass the filters on what the model says, which there must be for them to say anything."""
+    if work.round.model is None or choice.stage == "start" or not len(rows):
+        return rows, ()
+    mask, notes = keep_by_model(
+        _take(scores(work), rows),
+        choice.options,
+        multi_label=work.multi,
+        outlier=outlier_of(work),
+        outlier_seen=_outlier_seen(work),
+    )
+    # What the model has not seen cannot fail its filters.
+    return rows[mask | ~work.encoded[rows]], notes
+
+
+def _held_back(work: Work, choice: Chosen, rows: Ints) -> Ints:
+    """Rows that come after all others: the least likely outliers first where these are held back, else in hash order."""
+    rows = rows[np.argsort(item_keys(work.round.seed, rows))]
+    outlier = outlier_of(work)
+    if outlier is None or work.round.model is None or choice.options["max_outlier"] >= 1:
+        return rows
+    return rows[np.argsort(np.nan_to_num(scores(work)[rows, outlier], nan=1.0), kind="stable")]
+
+
+def outlier_of(work: Work) -> int | None:
+    """Index of the class that means 'none of these', if there is one."""
+    keys = {label.key for label in work.schema.active_classes() if label.is_outlier}
+    return next((index for index, key in enumerate(work.class_keys) if key in keys), None)
+
+
+def _outlier_seen(work: Work) -> bool:
+    outlier, targets = outlier_of(work), work.training.targets
+    if outlier is None:
+        return False
+    return bool(targets[:, outlier].any() if work.multi else (targets == outlier).any())
 
 
 def _scored(work: Work, rows: Ints, strategy: Strategy) -> Ints:
@@ -95,6 +187,8 @@ def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) 
         ranking = strategy.select(
             pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
         )
+    except StrategyStopped as error:
+        raise Cancelled(str(error)) from error
     except Exception as error:
         # Third-party code may raise anything; whatever it is becomes a visible state of the round.
         raise RankingFailed(
@@ -124,6 +218,7 @@ def _pool(work: Work, strategy: Strategy, rows: Ints) -> Pool:
         proba=_take(scores(work), rows) if "proba" in needs else None,
         features=_pool_features(work, rows) if "features" in needs else None,
         multi_label=work.multi,
+        outlier=outlier_of(work),
     )
 
 
@@ -187,6 +282,12 @@ def _named(reason: dict[str, Any], class_keys: tuple[str, ...]) -> dict[str, Any
     for name, value in reason.items():
         if name in {"classes", "labels"}:
             named[name] = [class_keys[index] for index in value]
+        elif name == "for_class":
+            named[name] = class_keys[value]
+        elif isinstance(value, dict):
+            named[name] = {
+                key: round(part, 4) if isinstance(part, float) else part for key, part in value.items()
+            }
         elif isinstance(value, float):
             named[name] = round(value, 4)
         elif isinstance(value, list):
