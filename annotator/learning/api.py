@@ -22,9 +22,6 @@ from annotator.learning import catalogue, pushed, selectors, services
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.projects.access import can_inspect, can_manage
 
-OWN = {"strategy", "strategy_params", "composition", "cold_strategy", "cold_params", "cold_labels"}
-
-
 class SettingsData(serializers.ModelSerializer[LearningSettings]):
     class Meta:
         model = LearningSettings
@@ -205,9 +202,6 @@ def learning(request: Request, project_id: int) -> Response:
         if unknown := set(request.data) - set(SettingsData.Meta.fields):
             raise Invalid(f"There is no setting '{sorted(unknown)[0]}'.", code="unknown_setting")
         values = dict(checked.validated_data)
-        if OWN & set(values):
-            # Whoever names a strategy means it, and no preset that would overrule it.
-            values.setdefault("preset", "")
         for choice, params in (
             ("encoder", "encoder_params"), ("preset", "preset_params"), ("strategy", "strategy_params"),
             ("cold_strategy", "cold_params"),
@@ -376,9 +370,10 @@ def strategies(request: Request, project_id: int) -> Response:
                 "key": spec.key, "title": spec.title, "advice": spec.advice, "needs": sorted(spec.needs),
                 "tasks": sorted(spec.tasks), "batch_aware": spec.batch_aware, "params": dict(spec.params),
                 "reference": spec.reference, "version": spec.version,
-                "usable_warm": spec.key in warm, "usable_cold": spec.key in cold, "source": source,
+                "usable_warm": spec.key in warm, "usable_cold": spec.key in cold,
+                "source": catalogue.source_of(spec.key),
             }
-            for spec, source in catalogue.all_strategies(task)
+            for spec in catalogue.all_strategies(task)
         ]
     )  # fmt: skip
 

@@ -40,9 +40,14 @@ def strategies(task: str, *, cold: bool) -> tuple[Strategy, ...]:
     return strategy_registry.available(task=task, signals=COLD_SIGNALS if cold else WARM_SIGNALS)
 
 
-def all_strategies(task: str) -> list[tuple[StrategySpec, str]]:
-    """Specifications for this task and the packages they come from, those whose signals do not exist here included."""
-    return [(strategy.spec, strategy.source) for strategy in strategy_registry.available(task=task)]
+def all_strategies(task: str) -> list[StrategySpec]:
+    """Specifications for this task, those whose signals do not exist here included."""
+    return [strategy.spec for strategy in strategy_registry.available(task=task)]
+
+
+def source_of(key: str) -> str:
+    """The package that a strategy comes from; '' for one of our own."""
+    return strategy_registry.get(key).source
 
 
 def encoders(modality: str) -> list[EncoderSpec]:

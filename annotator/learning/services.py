@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 MAY_BE_EMPTY = ("encoder_params", "preset_params", "strategy_params", "cold_params", "composition")
+# What a preset decides in one's place.
+OWN = {"strategy", "strategy_params", "composition", "cold_strategy", "cold_params", "cold_labels"}
 LOW = 4  # the window is refilled when less than a quarter of it is left
 
 
@@ -122,8 +124,13 @@ def roll_back(*, version: ModelVersion, by: User | None) -> Round:
 def update_settings(
     *, settings: LearningSettings, by: User | None, values: Mapping[str, Any]
 ) -> LearningSettings:
-    """Validate and store what a manager chose; features are computed and a new ranking made as needed."""
+    """Validate and store what a manager chose; features are computed and a new ranking made as needed.
+
+    Whoever names a strategy means it: a preset, which would overrule it, is turned off unless it is named too.
+    """
     project = settings.project
+    if OWN & set(values):
+        values = {"preset": "", **values}
     for name, value in values.items():
         setattr(settings, name, value)
     task = catalogue.task_of(project)
@@ -136,6 +143,8 @@ def update_settings(
     settings.cold_params = catalogue.checked_strategy(
         settings.cold_strategy, settings.cold_params, task=task, cold=True
     )
+    if not settings.preset:
+        settings.preset_params = {}
     settings.preset_params = catalogue.checked_preset(settings.preset, settings.preset_params)
     settings.composition = checked_composition(settings)
     item_filter.parse(settings.item_filter)
