@@ -2,11 +2,13 @@
 
 Each takes a block (C, M, m): classes, members, items; `map_draws` makes such blocks of draws (n, C, M). The first group
 is for rows that sum to 1 over the classes and returns (m,). The `binary_` group is for entries that are probabilities
-of their own (multi-label) and returns (C, m). All lie in 0..1 and are exact for probabilities of 0 and 1.
+of their own (multi-label) and returns (C, m). All lie in 0..1 and are exact for probabilities of 0 and 1. How the
+members are made is told by `member_params`, which a strategy on draws adds to its own parameters.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import array_api_compat
 
@@ -15,6 +17,40 @@ from acquisition.arrays import Array, contiguous, namespace, on_cpu, xlogx
 # As in `acquisition.arrays`: a block should stay in a core's second-level cache; a GPU wants few, large blocks.
 _BLOCK_ELEMENTS_CPU = 1 << 17
 _BLOCK_ELEMENTS_GPU = 1 << 26
+
+MEMBER_KINDS = ("ensemble", "dropout")
+
+
+def member_params(*, kind: str = "ensemble", members: int = 10) -> Mapping[str, Mapping[str, Any]]:
+    """How the draws are to be made: read by whoever makes the pool, never by the strategy."""
+    return {
+        "members": {
+            "type": "integer",
+            "default": members,
+            "minimum": 2,
+            "maximum": 50,
+            "title": "Members",
+            "description": "More members see finer differences; time and memory grow with their number.",
+            "x-signal": "draws",
+        },
+        "member_kind": {
+            "type": "string",
+            "enum": list(MEMBER_KINDS),
+            "default": kind,
+            "title": "Kind of members",
+            "description": "An ensemble learns from the labels again with other weights; dropout hides features of the one model.",
+            "x-signal": "draws",
+        },
+        "dropout": {
+            "type": "number",
+            "default": 0.3,
+            "minimum": 0.01,
+            "maximum": 0.9,
+            "title": "Dropout rate",
+            "description": "Share of the features that each member of kind dropout does not see.",
+            "x-signal": "draws",
+        },
+    }
 
 
 def map_draws(function: Callable[[Array], Array], draws: Array) -> Array:

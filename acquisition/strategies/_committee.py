@@ -1,4 +1,4 @@
-"""What the strategies on draws share: how members are made, as parameters, and one score of their disagreement."""
+"""What the strategies on draws share: one score of the members' disagreement, and the reasons."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,42 +13,8 @@ from acquisition.ranking import Ranking, rank_by_utility
 from acquisition.reduce import reduce_axis
 
 Score = Callable[[Array], Array]
-Properties = Mapping[str, Mapping[str, Any]]
 
-MEMBER_KINDS = ("ensemble", "dropout")
 _SHOWN_LABELS = 3
-
-
-def member_params(*, kind: str = "ensemble", members: int = 10) -> Properties:
-    """How the draws are to be made: read by whoever makes the pool, never by the strategy."""
-    return {
-        "members": {
-            "type": "integer",
-            "default": members,
-            "minimum": 2,
-            "maximum": 50,
-            "title": "Members",
-            "description": "More members see finer differences; time and memory grow with their number.",
-            "x-signal": "draws",
-        },
-        "member_kind": {
-            "type": "string",
-            "enum": list(MEMBER_KINDS),
-            "default": kind,
-            "title": "Kind of members",
-            "description": "An ensemble learns from the labels again with other weights; dropout hides features of the one model.",
-            "x-signal": "draws",
-        },
-        "dropout": {
-            "type": "number",
-            "default": 0.3,
-            "minimum": 0.01,
-            "maximum": 0.9,
-            "title": "Dropout rate",
-            "description": "Share of the features that each member of kind dropout does not see.",
-            "x-signal": "draws",
-        },
-    }
 
 
 def rank_by_disagreement(

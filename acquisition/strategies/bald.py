@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 
 @strategy(
@@ -16,7 +16,7 @@ from acquisition.strategies._committee import member_params, rank_by_disagreemen
         title="BALD",
         advice="Use it when some items are ambiguous by nature: it asks where members are sure and differ, not where all of them doubt.",
         needs=frozenset({"draws"}),
-        params={**REDUCTION_PARAMS, **member_params()},
+        params={**REDUCTION_PARAMS, **committee.member_params()},
         reference="Houlsby, Huszár, Ghahramani and Lengyel 2011, Bayesian active learning for classification and preference learning",
     )
 )

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from acquisition import committee
 from acquisition.arrays import take_rows, to_numpy
-from acquisition.committee import map_draws
+from acquisition.committee import map_draws, member_params
 from acquisition.hashing import draw_seed
 from acquisition.joint import Floats, Ints, choose_jointly
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, descending, rank_by_order
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, told
+from acquisition.strategies._committee import told
 
 Doubles = npt.NDArray[np.float64]
 

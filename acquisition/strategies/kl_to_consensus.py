@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 OVER = {
     "mean": (committee.mean_divergence, committee.binary_bald),
@@ -30,7 +30,7 @@ OVER = {
                 "description": "The mean of the members' divergences, which ranks as BALD does, or the largest one.",
             },
             **REDUCTION_PARAMS,
-            **member_params(),
+            **committee.member_params(),
         },
         reference="McCallum and Nigam 1998, Employing EM and pool-based active learning for text classification",
     )

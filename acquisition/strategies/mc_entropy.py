@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 
 @strategy(
@@ -16,7 +16,7 @@ from acquisition.strategies._committee import member_params, rank_by_disagreemen
         title="MC-dropout entropy",
         advice="Use it when a single model is too sure of itself: the mean of members is better calibrated, at the price of asking about hopeless items too.",
         needs=frozenset({"draws"}),
-        params={**REDUCTION_PARAMS, **member_params(kind="dropout", members=20)},
+        params={**REDUCTION_PARAMS, **committee.member_params(kind="dropout", members=20)},
         reference="Gal and Ghahramani 2016, Dropout as a Bayesian approximation",
     )
 )

@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 
 @strategy(
@@ -16,7 +16,7 @@ from acquisition.strategies._committee import member_params, rank_by_disagreemen
         title="Mean standard deviation",
         advice="Use it when differences between members should count in proportion: small ones little, large ones much.",
         needs=frozenset({"draws"}),
-        params={**REDUCTION_PARAMS, **member_params(kind="dropout")},
+        params={**REDUCTION_PARAMS, **committee.member_params(kind="dropout")},
         reference="Kampffmeyer, Salberg and Jenssen 2016; Kendall, Badrinarayanan and Cipolla 2015, Bayesian SegNet",
     )
 )

@@ -6,11 +6,11 @@ import numpy as np
 
 from acquisition import committee
 from acquisition.arrays import Array, namespace
-from acquisition.committee import map_draws
+from acquisition.committee import map_draws, member_params
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_utility
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, members_of, told
+from acquisition.strategies._committee import members_of, told
 
 # Below this lie the items taken for outliers, above it all others, whatever their disagreement.
 OUTLIERS_BELOW = 1e-3

@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 AGAINST = {"mode": committee.variation_ratio, "mean": committee.dissent}
 
@@ -28,7 +28,7 @@ AGAINST = {"mode": committee.variation_ratio, "mean": committee.dissent}
                 "x-tasks": ["single"],
             },
             **REDUCTION_PARAMS,
-            **member_params(),
+            **committee.member_params(),
         },
         reference="Freeman 1965, Elementary applied statistics; Beluch et al. 2018, The power of ensembles",
     )

@@ -7,7 +7,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._committee import member_params, rank_by_disagreement
+from acquisition.strategies._committee import rank_by_disagreement
 
 
 @strategy(
@@ -16,7 +16,7 @@ from acquisition.strategies._committee import member_params, rank_by_disagreemen
         title="Vote entropy",
         advice="Use it when members disagree on many classes at once and how they spread matters more than how sure each is.",
         needs=frozenset({"draws"}),
-        params={**REDUCTION_PARAMS, **member_params()},
+        params={**REDUCTION_PARAMS, **committee.member_params()},
         reference="Dagan and Engelson 1995, Committee-based sampling for training probabilistic classifiers",
     )
 )
