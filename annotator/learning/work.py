@@ -65,6 +65,17 @@ class Work:
     def schema(self) -> LabelSchema:
         return LabelSchema.objects.get(pk=self.settings["schema"])
 
+    @cached_property
+    def members_path(self) -> Path:
+        """Where the committee of this round is kept."""
+        return self.folder / "members.npz"
+
+    @cached_property
+    def outlier(self) -> int | None:
+        """Index of the class that means 'none of these', if the schema has one."""
+        marked = self.schema.classes.filter(is_outlier=True, active=True).values_list("key", flat=True)
+        return next((self.class_keys.index(key) for key in marked if key in self.class_keys), None)
+
     @property
     def class_keys(self) -> tuple[str, ...]:
         return tuple(self.settings["class_keys"])

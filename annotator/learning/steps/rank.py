@@ -11,14 +11,18 @@ import numpy.typing as npt
 from acquisition import registry
 from acquisition.errors import AcquisitionError
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Ranking
+from acquisition.ranking import Note, Ranking, sampled_note
 from acquisition.registry import Strategy
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
+from annotator.learning.committee import MemberOptions, affordable, draws
+from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.errors import RankingFailed
+from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
-from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream
+from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream, with_rest
 from annotator.learning.work import Ints, Work
+from models_zoo.errors import Cancelled
 
 SMALL = 200_000  # rows of features that may be copied into memory
 EXPLAINED = 2_000  # rows whose reasons the strategy itself tells
@@ -28,9 +32,13 @@ def rank(work: Work) -> None:
     """The full ranking -> order.npy, q.npy, kind.npy, utility.npy, pool.npy, head.json."""
     pool = work.pool
     strategy, params, fell_back = _choose(work)
-    scored = _scored(work, pool.fresh, strategy)
-    unscored = np.setdiff1d(pool.fresh, scored, assume_unique=True)
-    ranking = _select(work, strategy, params, scored)
+    known = _scored(work, pool.fresh, strategy)
+    unscored = np.setdiff1d(pool.fresh, known, assume_unique=True)
+    options = MemberOptions.of((strategy.spec.params, params)) if "draws" in strategy.spec.needs else None
+    scored = known
+    if options is not None:
+        scored = affordable(known, classes=len(work.class_keys), options=options, seed=work.round.seed)
+    ranking = _select(work, strategy, params, scored, options)
     stream = make_stream(
         ranking,
         batch_aware=strategy.spec.batch_aware,
@@ -39,10 +47,11 @@ def rank(work: Work) -> None:
         started=pool.started,
         seed=work.round.seed,
     )
+    stream = with_rest(stream, np.setdiff1d(known, scored, assume_unique=True), work.round.seed)
     utility = np.full(work.round.n_rows, np.nan, dtype=np.float32)
     utility[ranking.ids] = ranking.utility
     _write(work, stream, utility)
-    notes = [note.as_dict() for note in ranking.notes]
+    notes = [note.as_dict() for note in (*ranking.notes, *_signal_notes(work, strategy, scored, known))]
     save_json(work.folder / "head.json", {"reasons": _reasons(work, ranking, stream), "notes": notes})
     work.round.pool_digest = pool.digest()
     work.round.strategy = strategy.spec.key
@@ -51,10 +60,13 @@ def rank(work: Work) -> None:
         "version": strategy.spec.version,
         "params": params,
     }
+    if options is not None:
+        work.round.settings["committee"] = options.as_json()
     work.round.health = {
         "pool": len(pool.rows),
         "scored": len(scored),
         "unscored": len(unscored),
+        "left_out": len(known) - len(scored),
         "started": len(pool.started),
         "cold": work.round.model is None,
         "notes": notes,
@@ -86,15 +98,19 @@ def _scored(work: Work, rows: Ints, strategy: Strategy) -> Ints:
     return rows[work.encoded[rows]] if strategy.spec.needs else rows
 
 
-def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) -> Ranking:
+def _select(
+    work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints, options: MemberOptions | None
+) -> Ranking:
     """The strategy's ranking, or RankingFailed; never a constant in disguise."""
     strict = float(work.settings["randomness"]) <= 0 and not strategy.spec.batch_aware
     wanted = len(rows) if strict else min(len(rows), max(JOINTLY, int(work.settings["batch_size"])))
     try:
-        pool, labeled = _pool(work, strategy, rows), _labeled(work, strategy)
+        pool, labeled = _pool(work, strategy, rows, options), _labeled(work, strategy)
         ranking = strategy.select(
             pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
         )
+    except Cancelled:
+        raise
     except Exception as error:
         # Third-party code may raise anything; whatever it is becomes a visible state of the round.
         raise RankingFailed(
@@ -117,27 +133,51 @@ def _useless(utility: npt.NDArray[Any]) -> bool:
     return not len(known) or (len(known) > 1 and bool(known.min() == known.max()))
 
 
-def _pool(work: Work, strategy: Strategy, rows: Ints) -> Pool:
+def _pool(work: Work, strategy: Strategy, rows: Ints, options: MemberOptions | None) -> Pool:
+    """What the strategy needs, and no more: a committee is trained for those alone that ask for one."""
     needs = strategy.spec.needs
-    return Pool(
-        ids=rows,
-        proba=_take(scores(work), rows) if "proba" in needs else None,
-        features=_pool_features(work, rows) if "features" in needs else None,
-        multi_label=work.multi,
-    )
+    signals: dict[str, Any] = {}
+    if "proba" in needs:
+        signals["proba"] = _take(scores(work), rows)
+    if options is not None:
+        signals["draws"] = draws(work, rows, options)
+    if "previous" in needs:
+        signals["previous"] = earlier_proba(work, _earlier(work), rows)
+    if "features" in needs:
+        signals["features"] = _pool_features(work, rows)
+    return Pool(ids=rows, multi_label=work.multi, outlier=work.outlier, **signals)
+
+
+def _earlier(work: Work) -> Round | None:
+    """The round to compare with: that on the record when a ranking is replayed."""
+    if "previous_round" not in work.settings:
+        found = earlier_round(work)
+        work.round.settings["previous_round"] = found.number if found else None
+    number = work.settings["previous_round"]
+    return Round.objects.get(project_id=work.round.project_id, number=number) if number else None
+
+
+def _signal_notes(work: Work, strategy: Strategy, scored: Ints, known: Ints) -> list[Note]:
+    notes = [sampled_note(len(scored), len(known))] if len(scored) < len(known) else []
+    if "previous" in strategy.spec.needs and not work.settings.get("previous_round"):
+        notes.append(Note("no-previous", "No earlier model's probabilities are kept to compare with."))
+    return notes
 
 
 def _labeled(work: Work, strategy: Strategy) -> Labeled:
     """Labels outside the pool: an item that wants more answers is in the pool and so not known yet."""
     data = work.trainable if "features" in strategy.spec.needs else work.training
     known = data.only(~np.isin(data.rows, work.pool.rows))
-    features = None
+    features = proba = None
     if "features" in strategy.spec.needs and work.store is not None and len(known.rows):
         features = work.store.features_of(known.rows)
+    if "proba" in strategy.spec.needs and work.round.model is not None:
+        proba = scores(work)[known.rows]
     return Labeled(
         ids=known.rows,
         n_classes=max(1, len(work.class_keys)),
         features=features,
+        proba=proba,
         targets=known.targets,
         multi_label=work.multi,
     )
