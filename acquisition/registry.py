@@ -41,7 +41,8 @@ class StrategySpec:
 
     needs: signals of the pool without which it cannot work. tasks: 'single', 'multi'. batch_aware: the batch is
     chosen jointly, so that the order is the choice; otherwise it is the order of the utilities, and may be drawn
-    from at random. params: JSON-schema properties, each with a default. version: raised when the order changes.
+    from at random. params: JSON-schema properties, each with a default; one with `x-signal` says how that signal is to
+    be made: it is for whoever makes the pool, and not handed to the function. version: raised when the order changes.
     """
 
     key: str
@@ -93,7 +94,7 @@ class Strategy:
             raise PoolError(f"n is {n}; a number of items to choose cannot be negative.")
         if len(pool) == 0:
             return Ranking(pool.ids, np.empty(0), pool.ids)
-        ranking = self.function(pool, labeled, n, rng, **values)
+        ranking = self.function(pool, labeled, n, rng, **parameters.for_strategy(self.spec.params, values))
         if not isinstance(ranking, Ranking):
             raise StrategyError(
                 f"Strategy '{self.spec.key}' returned {type(ranking).__name__}, not a Ranking."

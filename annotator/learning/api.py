@@ -22,6 +22,7 @@ from annotator.learning import catalogue, pushed, selectors, services
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.projects.access import can_inspect, can_manage
 
+
 class SettingsData(serializers.ModelSerializer[LearningSettings]):
     class Meta:
         model = LearningSettings

@@ -25,7 +25,7 @@ from models_zoo.registry import EncoderSpec
 
 # What a round can hand to a strategy before and after there is a model.
 COLD_SIGNALS = frozenset({"features"})
-WARM_SIGNALS = frozenset({"features", "proba"})
+WARM_SIGNALS = frozenset({"features", "proba", "draws", "previous"})
 PREFERRED_ENCODERS = {
     "text": ("minilm", "tfidf"),
     "image": ("torchvision", "small_cnn"),

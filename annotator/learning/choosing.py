@@ -9,6 +9,7 @@ from typing import Any
 from acquisition import presets, registry
 from acquisition.composition import Composition, Run, Term, run_directly, strategy_of, title_of
 from acquisition.errors import AcquisitionError, ParameterError
+from acquisition.params import Properties
 from acquisition.presets import Plan, State
 from acquisition.ranking import Note
 from acquisition.registry import Strategy
@@ -61,18 +62,9 @@ class Chosen:
             found["composition"] = self.composition.as_json()
         return found
 
-    def signal_params(self, signal: str) -> dict[str, Any]:
-        """How a signal is to be made: values of the parameters that name it in `x-signal`, of the first term that has any."""
-        for term in self.composition.terms:
-            schemas = registry.get(term.strategy).spec.params
-            found = {
-                name: term.params.get(name, schema["default"])
-                for name, schema in schemas.items()
-                if schema.get("x-signal") == signal
-            }
-            if found:
-                return found
-        return {}
+    def parts(self) -> list[tuple[Properties, Mapping[str, Any]]]:
+        """Parameter schemas and values of each term: how its signals are to be made stands there."""
+        return [(registry.get(term.strategy).spec.params, term.params) for term in self.composition.terms]
 
 
 def choose(settings: Mapping[str, Any], state: State, *, run: Run = run_directly) -> Chosen:

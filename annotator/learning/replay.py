@@ -11,6 +11,7 @@ import numpy as np
 from annotator.common.errors import Conflict
 from annotator.items.features import open_store
 from annotator.learning.arrays import load_array
+from annotator.learning.earlier import proba_path
 from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import Round
 from annotator.learning.pool import ServablePool, unpack_rows
@@ -45,6 +46,12 @@ def missing_parts(round_: Round, folder: Path) -> list[str]:
     gone = [] if (folder / "pool.npy").exists() else ["its pool"]
     if round_.model is not None and not weights_path(round_.project_id, round_.model.number).exists():
         gone.append(f"the weights of model {round_.model.number}")
+    if "committee" in round_.settings and not (folder / "members.npz").exists():
+        gone.append("its committee")
+    if number := round_.settings.get("previous_round"):
+        earlier = Round.objects.filter(project_id=round_.project_id, number=number).first()
+        if earlier is None or not proba_path(earlier).exists():
+            gone.append(f"the probabilities of round {number}")
     digest = round_.settings.get("encoder_digest")
     if digest and open_store(round_.project_id, digest) is None:
         gone.append("the features")
@@ -64,11 +71,14 @@ def _ranked(round_: Round, folder: Path) -> Ints:
         work = Work(round_, progress=lambda done, total: None, should_stop=lambda: False)
         with np.load(folder / "state.npz", allow_pickle=False) as state:
             encoded, started = np.unpackbits(state["encoded"])[: round_.n_rows], state["started"]
+            asked = state["asked"] if "asked" in state else started[:0]
         rows = unpack_rows(load_array(folder / "pool.npy"))
         fresh = np.setdiff1d(rows, started, assume_unique=True)
         known = vars(work)  # cached properties: given here instead of being asked from the database of today
         known["training"] = Work(round_, work.progress, work.should_stop).training
         known["folder"] = Path(temporary)
+        known["members_path"] = folder / "members.npz"
+        known["asked"] = asked
         known["encoded"] = encoded.astype(bool)
         known["pool"] = ServablePool(fresh, started, np.zeros(round_.n_rows, dtype=np.int64))
         rank(work)

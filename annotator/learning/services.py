@@ -143,8 +143,6 @@ def update_settings(
     settings.cold_params = catalogue.checked_strategy(
         settings.cold_strategy, settings.cold_params, task=task, cold=True
     )
-    if not settings.preset:
-        settings.preset_params = {}
     settings.preset_params = catalogue.checked_preset(settings.preset, settings.preset_params)
     settings.composition = checked_composition(settings)
     item_filter.parse(settings.item_filter)

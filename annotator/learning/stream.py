@@ -106,7 +106,12 @@ def deal_in(main: Stream, extra: Stream, period: int, *, tail: Stream | None = N
         return merged
 
     dealt = Stream(merge(main.rows, extra.rows), merge(main.q, extra.q), merge(main.kind, extra.kind))
-    return dealt if tail is None else _joined(dealt, tail)
+    return dealt if tail is None or not len(tail) else _joined(dealt, tail)
+
+
+def with_rest(stream: Stream, rest: Ints, seed: int) -> Stream:
+    """The stream, and after its end rows that were not considered at all, in random order."""
+    return _joined(stream, _certain(_hashed(rest, seed), UNSCORED)) if len(rest) else stream
 
 
 def compose_window(
@@ -136,6 +141,14 @@ def _strict(ranking: Ranking, *, batch_aware: bool, seed: int) -> Ints:
     known = values[~np.isnan(values)]
     values = np.where(np.isnan(values), np.median(known) if len(known) else 0.0, values)
     return np.concatenate([ranking.order, ids[descending(values, ids, len(ids), seed)]])
+
+
+def _joined(first: Stream, then: Stream) -> Stream:
+    return Stream(
+        np.concatenate([first.rows, then.rows]),
+        np.concatenate([first.q, then.q]),
+        np.concatenate([first.kind, then.kind]),
+    )
 
 
 def _certain(rows: Ints, kind: int) -> Stream:

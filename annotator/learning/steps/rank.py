@@ -11,22 +11,22 @@ import numpy.typing as npt
 
 from acquisition.composition import Run
 from acquisition.errors import StrategyStopped
-from acquisition.filters import keep_by_model
-from acquisition.hashing import item_keys
 from acquisition.isolate import run_isolated
 from acquisition.pool import Labeled, Pool
 from acquisition.presets import State
-from acquisition.ranking import Note, Ranking
+from acquisition.ranking import Note, Ranking, sampled_note
 from acquisition.registry import Strategy
 from annotator import env
-from annotator.learning import choosing, item_filter
+from annotator.learning import choosing, filtering
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.choosing import Chosen
+from annotator.learning.committee import MemberOptions, affordable, draws
+from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.errors import RankingFailed
-from annotator.learning.offers import asked_rows
+from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
-from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream
+from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream, with_rest
 from annotator.learning.work import Ints, Work
 from models_zoo.errors import Cancelled
 
@@ -39,15 +39,19 @@ def rank(work: Work) -> None:
     pool = work.pool
     choice = chosen(work)
     strategy = choice.strategy
-    asked = asked_rows(work.round.project_id, work.round.n_rows)
-    asked = asked[np.isin(asked, pool.fresh)]
-    fresh = np.setdiff1d(pool.fresh, asked, assume_unique=True)
-    wanted = _wanted(work, fresh)
-    scored = _scored(work, wanted, strategy)
-    unscored = np.setdiff1d(wanted, scored, assume_unique=True)
-    kept, told = _kept(work, choice, scored)
-    held = _held_back(work, choice, np.setdiff1d(fresh, np.union1d(kept, unscored), assume_unique=True))
-    ranking = _select(work, strategy, choice.params, kept)
+    fresh = np.setdiff1d(pool.fresh, work.asked, assume_unique=True)
+    wanted = filtering.wanted(work, fresh)
+    encoded = _scored(work, wanted, strategy)
+    unscored = np.setdiff1d(wanted, encoded, assume_unique=True)
+    known, told = filtering.kept(work, choice, encoded)
+    held = filtering.held_back(
+        work, choice, np.setdiff1d(fresh, np.union1d(known, unscored), assume_unique=True)
+    )
+    options = MemberOptions.of(*choice.parts()) if "draws" in strategy.spec.needs else None
+    scored = known
+    if options is not None:
+        scored = affordable(known, classes=len(work.class_keys), options=options, seed=work.round.seed)
+    ranking = _select(work, strategy, choice.params, scored, options)
     stream = make_stream(
         ranking,
         batch_aware=strategy.spec.batch_aware,
@@ -55,24 +59,29 @@ def rank(work: Work) -> None:
         unscored=unscored,
         started=pool.started,
         held=held,
-        asked=asked,
+        asked=work.asked,
         seed=work.round.seed,
     )
+    stream = with_rest(stream, np.setdiff1d(known, scored, assume_unique=True), work.round.seed)
     utility = np.full(work.round.n_rows, np.nan, dtype=np.float32)
     utility[ranking.ids] = ranking.utility
     _write(work, stream, utility)
-    notes = [note.as_dict() for note in (*choice.notes, *told, *ranking.notes)]
+    told = (*choice.notes, *told, *ranking.notes, *_signal_notes(work, strategy, scored, known))
+    notes = [note.as_dict() for note in told]
     save_json(work.folder / "head.json", {"reasons": _reasons(work, ranking, stream), "notes": notes})
     work.round.pool_digest = pool.digest()
     work.round.strategy = strategy.spec.key
     work.round.settings["used"] = choice.used()
+    if options is not None:
+        work.round.settings["committee"] = options.as_json()
     work.round.health = {
         "pool": len(pool.rows),
         "scored": len(scored),
         "unscored": len(unscored),
+        "left_out": len(known) - len(scored),
         "started": len(pool.started),
         "held": len(held),
-        "asked": len(asked),
+        "asked": len(work.asked),
         "cold": work.round.model is None,
         "notes": notes,
         "fell_back": choice.fell_back,
@@ -128,65 +137,24 @@ def _runner(work: Work) -> Run:
     return run
 
 
-def _wanted(work: Work, rows: Ints) -> Ints:
-    """Rows whose metadata are as the manager wants them first."""
-    conditions = item_filter.parse(str(work.settings.get("item_filter", "")))
-    if not conditions:
-        return rows
-    return rows[item_filter.passing(work.round.project_id, conditions, work.round.n_rows)[rows]]
-
-
-def _kept(work: Work, choice: Chosen, rows: Ints) -> tuple[Ints, tuple[Note, ...]]:
-    """Rows that pass the filters on what the model says, which there must be for them to say anything."""
-    if work.round.model is None or choice.stage == "start" or not len(rows):
-        return rows, ()
-    mask, notes = keep_by_model(
-        _take(scores(work), rows),
-        choice.options,
-        multi_label=work.multi,
-        outlier=outlier_of(work),
-        outlier_seen=_outlier_seen(work),
-    )
-    # What the model has not seen cannot fail its filters.
-    return rows[mask | ~work.encoded[rows]], notes
-
-
-def _held_back(work: Work, choice: Chosen, rows: Ints) -> Ints:
-    """Rows that come after all others: the least likely outliers first where these are held back, else in hash order."""
-    rows = rows[np.argsort(item_keys(work.round.seed, rows))]
-    outlier = outlier_of(work)
-    if outlier is None or work.round.model is None or choice.options["max_outlier"] >= 1:
-        return rows
-    return rows[np.argsort(np.nan_to_num(scores(work)[rows, outlier], nan=1.0), kind="stable")]
-
-
-def outlier_of(work: Work) -> int | None:
-    """Index of the class that means 'none of these', if there is one."""
-    keys = {label.key for label in work.schema.active_classes() if label.is_outlier}
-    return next((index for index, key in enumerate(work.class_keys) if key in keys), None)
-
-
-def _outlier_seen(work: Work) -> bool:
-    outlier, targets = outlier_of(work), work.training.targets
-    if outlier is None:
-        return False
-    return bool(targets[:, outlier].any() if work.multi else (targets == outlier).any())
-
-
 def _scored(work: Work, rows: Ints, strategy: Strategy) -> Ints:
     """Rows that the strategy can see: all of them, or those with features where it needs signals."""
     return rows[work.encoded[rows]] if strategy.spec.needs else rows
 
 
-def _select(work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints) -> Ranking:
+def _select(
+    work: Work, strategy: Strategy, params: dict[str, Any], rows: Ints, options: MemberOptions | None
+) -> Ranking:
     """The strategy's ranking, or RankingFailed; never a constant in disguise."""
     strict = float(work.settings["randomness"]) <= 0 and not strategy.spec.batch_aware
     wanted = len(rows) if strict else min(len(rows), max(JOINTLY, int(work.settings["batch_size"])))
     try:
-        pool, labeled = _pool(work, strategy, rows), _labeled(work, strategy)
+        pool, labeled = _pool(work, strategy, rows, options), _labeled(work, strategy)
         ranking = strategy.select(
             pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
         )
+    except Cancelled:
+        raise
     except StrategyStopped as error:
         raise Cancelled(str(error)) from error
     except Exception as error:
@@ -211,28 +179,51 @@ def _useless(utility: npt.NDArray[Any]) -> bool:
     return not len(known) or (len(known) > 1 and bool(known.min() == known.max()))
 
 
-def _pool(work: Work, strategy: Strategy, rows: Ints) -> Pool:
+def _pool(work: Work, strategy: Strategy, rows: Ints, options: MemberOptions | None) -> Pool:
+    """What the strategy needs, and no more: a committee is trained for those alone that ask for one."""
     needs = strategy.spec.needs
-    return Pool(
-        ids=rows,
-        proba=_take(scores(work), rows) if "proba" in needs else None,
-        features=_pool_features(work, rows) if "features" in needs else None,
-        multi_label=work.multi,
-        outlier=outlier_of(work),
-    )
+    signals: dict[str, Any] = {}
+    if "proba" in needs:
+        signals["proba"] = _take(scores(work), rows)
+    if options is not None:
+        signals["draws"] = draws(work, rows, options)
+    if "previous" in needs:
+        signals["previous"] = earlier_proba(work, _earlier(work), rows)
+    if "features" in needs:
+        signals["features"] = _pool_features(work, rows)
+    return Pool(ids=rows, multi_label=work.multi, outlier=work.outlier, **signals)
+
+
+def _earlier(work: Work) -> Round | None:
+    """The round to compare with: that on the record when a ranking is replayed."""
+    if "previous_round" not in work.settings:
+        found = earlier_round(work)
+        work.round.settings["previous_round"] = found.number if found else None
+    number = work.settings["previous_round"]
+    return Round.objects.get(project_id=work.round.project_id, number=number) if number else None
+
+
+def _signal_notes(work: Work, strategy: Strategy, scored: Ints, known: Ints) -> list[Note]:
+    notes = [sampled_note(len(scored), len(known))] if len(scored) < len(known) else []
+    if "previous" in strategy.spec.needs and not work.settings.get("previous_round"):
+        notes.append(Note("no-previous", "No earlier model's probabilities are kept to compare with."))
+    return notes
 
 
 def _labeled(work: Work, strategy: Strategy) -> Labeled:
     """Labels outside the pool: an item that wants more answers is in the pool and so not known yet."""
     data = work.trainable if "features" in strategy.spec.needs else work.training
     known = data.only(~np.isin(data.rows, work.pool.rows))
-    features = None
+    features = proba = None
     if "features" in strategy.spec.needs and work.store is not None and len(known.rows):
         features = work.store.features_of(known.rows)
+    if "proba" in strategy.spec.needs and work.round.model is not None:
+        proba = scores(work)[known.rows]
     return Labeled(
         ids=known.rows,
         n_classes=max(1, len(work.class_keys)),
         features=features,
+        proba=proba,
         targets=known.targets,
         multi_label=work.multi,
     )
@@ -259,7 +250,12 @@ def _take(matrix: npt.NDArray[Any], rows: Ints) -> npt.NDArray[Any]:
 
 def _write(work: Work, stream: Stream, utility: npt.NDArray[np.float32]) -> None:
     save_array(work.folder / "pool.npy", pack_rows(work.pool.rows, work.round.n_rows))
-    save_arrays(work.folder / "state.npz", encoded=np.packbits(work.encoded), started=work.pool.started)
+    save_arrays(
+        work.folder / "state.npz",
+        encoded=np.packbits(work.encoded),
+        started=work.pool.started,
+        asked=work.asked,
+    )
     save_array(work.folder / "utility.npy", utility)
     save_array(work.folder / "order.npy", stream.rows.astype(np.int32))
     save_array(work.folder / "q.npy", stream.q.astype(np.float32))
