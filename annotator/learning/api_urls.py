@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from annotator.learning import api, evidence_api, lab_api
+from annotator.learning import api, evidence_api, lab_api, offers_api
 
 PROJECT = "projects/<int:project_id>/"
 
@@ -27,5 +27,10 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}predictions/", api.predictions, name="predictions"),
     path(f"{PROJECT}predictions/sources/", api.prediction_sources, name="prediction_sources"),
     path(f"{PROJECT}strategies/", api.strategies, name="strategies"),
+    path(f"{PROJECT}presets/", api.presets, name="presets"),
+    path(f"{PROJECT}stream/", offers_api.stream, name="stream"),
+    path(f"{PROJECT}stream/reset/", offers_api.reset, name="stream_reset"),
+    path(f"{PROJECT}stream/offers/", offers_api.offers_of, name="offers"),
+    path(f"{PROJECT}stream/offers/<int:offer_id>/", offers_api.offer_detail, name="offer"),
     path(f"{PROJECT}encoders/", api.encoders, name="encoders"),
 ]

@@ -14,15 +14,39 @@ from annotator.projects.models import LabelSchema, Project
 
 
 class LearningSettings(models.Model):
-    """What the manager chose: encoder, strategy, when to retrain, how much to explore."""
+    """What the manager chose: encoder, strategy, when to retrain, how much to explore.
+
+    A preset decides in place of strategy, composition and start; these stay as they are for whoever turns it off.
+    """
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="learning")
     encoder = models.CharField(max_length=100)
     encoder_params = models.JSONField(default=dict)
+    preset = models.CharField(max_length=100, blank=True, default="", help_text="Empty: one's own choice.")
+    preset_params = models.JSONField(default=dict)
     strategy = models.CharField(max_length=100, default="margin")
     strategy_params = models.JSONField(default=dict)
+    composition = models.JSONField(
+        default=dict,
+        help_text="What the strategy is combined with: further `terms` and `options`.",
+    )
     cold_strategy = models.CharField(max_length=100, default="typicality")
     cold_params = models.JSONField(default=dict)
+    cold_labels = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(1_000)],
+        help_text="Labels per class until which this goes on. 0: only until there is a model.",
+    )
+    item_filter = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="Items whose metadata say so come before all others: language=de|fr, source!=web. Random draws "
+        "are of all items.",
+    )
+    favourite = models.JSONField(
+        default=dict, editable=False, help_text="What a comparison on the project's own labels favours."
+    )
     batch_size = models.PositiveIntegerField(
         default=20,
         validators=[MinValueValidator(1), MaxValueValidator(10_000)],
@@ -254,3 +278,58 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"evidence at {self.n_labels} labels"
+
+
+class ItemStream(models.Model):
+    """Items that arrive one by one: who decides whether they are worth a label, and what that one remembers.
+
+    Every decision locks the row, so that `state` moves from item to item whoever offers them.
+    """
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="stream")
+    enabled = models.BooleanField(default=False, help_text="Take offers of items.")
+    manager = models.CharField(max_length=100, default="split")
+    params = models.JSONField(default=dict)
+    budget = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text="Share of the offered items that people are to label.",
+    )
+    state = models.JSONField(default=dict)
+    alarmed_at = models.DateTimeField(null=True, help_text="When drift was last noticed.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"stream of project {self.project_id}"
+
+
+class Offer(models.Model):
+    """An item that was offered, and what was decided. Its text is kept until then only; a kept one is an item."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Waits to be scored"
+        KEPT = "kept", "Kept"
+        PASSED = "passed", "Passed over"
+        FAILED = "failed", "Could not be scored"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="offers", db_index=False)
+    external_id = models.CharField(max_length=500, db_collation="C")
+    text = models.TextField(null=True)
+    meta = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    confidence = models.FloatField(null=True, help_text="Probability of the best guess.")
+    predicted = models.CharField(max_length=100, blank=True, help_text="Key of the most probable class.")
+    threshold = models.FloatField(null=True)
+    at_random = models.BooleanField(default=False)
+    why = models.CharField(max_length=100, blank=True)
+    wrong = models.BooleanField(null=True, help_text="Whether people said otherwise than was predicted.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["project", "external_id"], name="offer_once")]
+        indexes = [models.Index(fields=["project", "state", "id"], name="offer_state")]
+
+    def __str__(self) -> str:
+        return f"{self.external_id}: {self.state}"

@@ -47,11 +47,14 @@ def _ranked(round_: Round, folder: Path) -> Ints:
         work = Work(round_, progress=lambda done, total: None, should_stop=lambda: False)
         with np.load(folder / "state.npz", allow_pickle=False) as state:
             encoded, started = np.unpackbits(state["encoded"])[: round_.n_rows], state["started"]
+            asked = state["asked"] if "asked" in state else started[:0]
         rows = unpack_rows(load_array(folder / "pool.npy"))
         fresh = np.setdiff1d(rows, started, assume_unique=True)
         known = vars(work)  # cached properties: given here instead of being asked from the database of today
         known["training"] = Work(round_, work.progress, work.should_stop).training
         known["folder"] = Path(temporary)
+        known["members_path"] = folder / "members.npz"
+        known["asked"] = asked
         known["encoded"] = encoded.astype(bool)
         known["pool"] = ServablePool(fresh, started, np.zeros(round_.n_rows, dtype=np.int64))
         rank(work)

@@ -19,6 +19,12 @@ def missing_parts(round_: Round) -> list[str]:
     gone = [] if (folder / "pool.npy").exists() else ["its pool"]
     if round_.model is not None and not weights_path(round_.project_id, round_.model.number).exists():
         gone.append(f"the weights of model {round_.model.number}")
+    if "committee" in round_.settings and not (folder / "members.npz").exists():
+        gone.append("its committee")
+    if number := round_.settings.get("previous_round"):
+        earlier = Round.objects.filter(project_id=round_.project_id, number=number).first()
+        if earlier is None or not (round_folder(round_.project_id, number) / "proba.npy").exists():
+            gone.append(f"the probabilities of round {number}")
     digest = round_.settings.get("encoder_digest")
     if digest and open_store(round_.project_id, digest) is None:
         gone.append("the features")

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 
 from annotator.jobs.services import JobRun, job_handler
-from annotator.learning import evidence, lab, replayable, triggers, whatif
+from annotator.learning import evidence, lab, offers, replayable, triggers, whatif
 
 
 @job_handler(triggers.ROUND_JOB)
@@ -44,6 +44,12 @@ def run_whatif(run: JobRun) -> dict[str, Any]:
 @job_handler(replayable.REPLAY_JOB)
 def run_replay(run: JobRun) -> dict[str, Any]:
     result: dict[str, Any] = import_module("annotator.learning.whatif_run").run_replay(run)
+    return result
+
+
+@job_handler(offers.OFFERS_JOB)
+def score_offers(run: JobRun) -> dict[str, Any]:
+    result: dict[str, Any] = import_module("annotator.learning.score_offers").score_offers(run)
     return result
 
 

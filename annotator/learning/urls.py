@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from annotator.learning import evidence_views, lab_views, views
+from annotator.learning import evidence_views, lab_views, offers_views, views
 
 app_name = "learning"
 PROJECT = "projects/<int:project_id>/"
@@ -10,6 +10,8 @@ LAB = f"{PROJECT}lab/"
 
 urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}learning/", views.settings_page, name="settings"),
+    path(f"{PROJECT}stream/", offers_views.stream_page, name="stream"),
+    path(f"{PROJECT}stream/reset/", offers_views.reset_stream, name="reset-stream"),
     path(f"{PROJECT}models/", views.models_page, name="models"),
     path(f"{PROJECT}models/health/", views.health_badge, name="health"),
     path(f"{PROJECT}models/<int:number>/use/", views.use_model, name="use"),

@@ -20,6 +20,12 @@ def health(work: Work) -> None:
         degraded.append(f"{100 * found['ties']:.0f} % of the items tie with another one.")
     if found.get("unscored"):
         degraded.append(f"{found['unscored']:,} items wait for their features; every tenth place is theirs.")
+    notes = {note["code"]: note["message"] for note in found.get("notes", ())}
+    # A strategy without an opinion, one that filled places at random, filters that hold everything back or cannot work.
+    silent = () if "sampled" in notes else ("unscored", "filled")
+    degraded += [notes[code] for code in (*silent, "filter-off") if code in notes]
+    if found.get("held") and found["held"] == found.get("pool", 0) - found.get("started", 0):
+        degraded.append("No item passes the filters; items come in another order all the same.")
     found["degraded"] = degraded
     found["stability"] = stability(work)
     prune(work.round.project_id)
