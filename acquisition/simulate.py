@@ -1,7 +1,7 @@
 """Replays labelling on data whose targets are known: what a strategy would have learned, label by label."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,15 @@ from acquisition.compose import Mode, random_share, serve
 from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
+from acquisition.registry import Strategy
 
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
 FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array], npt.NDArray[np.bool_]], Sequence[Array]]
 Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
 # (needs of the strategy, features of the pool (n, D)) -> further signals of the pool by name, each (n, ...)
 Signals = Callable[[frozenset[str], Array], Mapping[str, Any]]
-_POOL_FIELDS = frozenset(field.name for field in fields(Pool))
-_LABELED_FIELDS = frozenset(field.name for field in fields(Labeled))
+# (labels so far, whether there is a model) -> the strategy to ask now, with its parameters
+Chooser = Callable[[int, bool], tuple[Strategy, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def replay(
     test_targets: npt.NDArray[Any],
     n_classes: int,
     fit_predict: FitPredict,
-    strategy: str,
+    strategy: str | Chooser,
     batches: Sequence[int],
     seed: int,
     params: Mapping[str, Any] | None = None,
@@ -58,6 +59,7 @@ def replay(
     jointly: int = 0,
     metric: Metric = accuracy,
     signals: Signals | None = None,
+    outlier: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Replay:
     """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
@@ -68,15 +70,16 @@ def replay(
     together, of which a batch is served. While one class was seen, the score is that of always predicting it. Stops
     when the pool is empty. One seed, one result.
 
-    `signals` gives what the strategy needs beyond probabilities and features, after the first fit; the probabilities of
-    the fit before are known here. `on_batch` is told the number of labels after each batch, and may raise to end it.
+    In place of a key, `strategy` may be a function that names the strategy for each batch. `signals` gives what that
+    needs beyond probabilities and features, after the first fit; the probabilities of the fit before are known here.
+    `outlier`: index of the class that means 'none of these'. `on_batch` is told the number of labels after each batch, and may raise to end it.
     """
     targets, test_targets = np.asarray(targets), np.asarray(test_targets)
     if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:
         raise PoolError("Features and targets must be equally many.")
     rng = np.random.default_rng(seed)
     exploration_seed = draw_seed(rng)
-    wanted, first = registry.get(strategy), registry.get(cold_start)
+    choose = _one(strategy, params or {}, cold_start) if isinstance(strategy, str) else strategy
     multi = targets.ndim == 2
     known = np.empty(0, dtype=np.int64)
     explored: list[bool] = []
@@ -88,12 +91,14 @@ def replay(
         if not len(left):
             break
         unlabelled = take_rows(features, left)
+        now, options = choose(len(known), proba is not None)
         pool = Pool(
             left,
             proba=None if proba is None else proba[left],
             features=unlabelled,
             multi_label=multi,
-            **_further(wanted.spec.needs, unlabelled, left, proba, before, signals),
+            outlier=outlier,
+            **_further(now.spec.needs, unlabelled, left, proba, before, signals),
         )
         labeled = Labeled(
             ids=known,
@@ -101,9 +106,8 @@ def replay(
             features=take_rows(features, known),
             targets=targets[known],
             multi_label=multi,
-            **({"proba": proba[known]} if proba is not None and "proba" in _LABELED_FIELDS else {}),
+            proba=None if proba is None else proba[known],
         )
-        now, options = (wanted, params or {}) if wanted.spec.needs <= pool.signals else (first, {})
         ranking = now.select(pool, labeled, max(batch, jointly), rng, **options)
         served = serve(
             ranking,
@@ -131,6 +135,16 @@ def replay(
     return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))
 
 
+def _one(key: str, params: Mapping[str, Any], cold_start: str) -> Chooser:
+    """That strategy as soon as there is what it needs."""
+    wanted, first = registry.get(key), registry.get(cold_start)
+
+    def choose(_labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
+        return (wanted, params) if model or wanted.spec.needs <= {"features"} else (first, {})
+
+    return choose
+
+
 def _further(
     needs: frozenset[str],
     unlabelled: Array,
@@ -143,7 +157,7 @@ def _further(
     if proba is None:
         return {}
     found: dict[str, Any] = {}
-    if "previous" in needs & _POOL_FIELDS:
+    if "previous" in needs:
         found["previous"] = np.full((len(left), proba.shape[1]), np.nan) if before is None else before[left]
     if signals is not None:
         found |= signals(needs, unlabelled)

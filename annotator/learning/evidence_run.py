@@ -20,6 +20,7 @@ from annotator.learning.evidence_helping import FOLDS, Labels, is_it_helping
 from annotator.learning.evidence_stopping import stopping
 from annotator.learning.exploration import random_share
 from annotator.learning.lab_data import store_of
+from annotator.learning.lab_plan import in_use
 from annotator.learning.models import Evidence, LearningSettings, ModelVersion
 from annotator.projects.models import Project
 from annotator.quality.consensus import consensus
@@ -90,7 +91,7 @@ def run_evidence(run: JobRun) -> dict[str, Any]:
             job=run.job,
             n_labels=len(gathered.labels.targets),
             n_random=int(gathered.labels.share.sum()),
-            strategy=chosen.strategy,
+            strategy=in_use(chosen),
             result=result,
         )
         send_event(project.pk, "evidence", id=found.pk)

@@ -92,7 +92,6 @@ def whatif_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "lines": whatif.diff(project.pk, shown.result)
         if shown and shown.result.get("then") is not None
         else None,
-        "in_use": services.settings_of(project).strategy,
     }
     template = "learning/whatif.html#result" if request.headers.get("HX-Request") else "learning/whatif.html"
     return render(request, template, context, status=status)

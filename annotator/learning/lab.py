@@ -13,7 +13,7 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job, start_job
 from annotator.learning import services
 from annotator.learning.lab_data import Counts, count_labels
-from annotator.learning.lab_plan import Duration, checked_plan, duration
+from annotator.learning.lab_plan import JUDGED, OWN, PRESET, Duration, checked_plan, duration
 from annotator.learning.models import Backtest, LearningSettings
 from annotator.learning.opening import new_seed
 from annotator.projects.models import Project
@@ -107,8 +107,28 @@ def use_strategy(*, backtest: Backtest, name: str, by: User | None) -> LearningS
             code="unknown_strategy",
             hint=f"Choose of: {', '.join(backtest.names)}.",
         )
-    values = {"strategy": found[0]["key"], "strategy_params": found[0]["params"]}
+    key, params = found[0]["key"], found[0]["params"]
+    if key == OWN:
+        own = found[0]["settings"]
+        values = {
+            "strategy": own["warm"]["key"],
+            "strategy_params": own["warm"]["params"],
+            "composition": own["composition"],
+        }
+    elif key.startswith(PRESET):
+        values = {"preset": key.removeprefix(PRESET), "preset_params": params}
+    else:
+        # Naming a strategy turns a preset off.
+        values = {"strategy": key, "strategy_params": params, "composition": {}}
     return services.update_settings(settings=services.settings_of(backtest.project), by=by, values=values)
+
+
+def remember_favourite(backtest: Backtest) -> None:
+    """Which of the strategies that the Automatic preset decides between has the larger area, once both were played."""
+    rows = [row for row in backtest.result["strategies"] if row["area"] and row["key"] in JUDGED]
+    if len({row["key"] for row in rows}) == len(JUDGED):
+        evidence = {"backtest": backtest.pk, "areas": {row["key"]: row["area"]["value"] for row in rows}}
+        services.remember_favourite(project=backtest.project, strategy=rows[0]["key"], evidence=evidence)
 
 
 def running_backtest(project_id: int) -> Backtest | None:

@@ -160,8 +160,15 @@ def freeze_labels(
         "class_keys": list(agreed.class_keys),
         "multi": catalogue.task_of(project) == "multi",
         "undecided": agreed.undecided,
+        "outlier": _outlier(project, agreed.class_keys),
     }
     return labels, facts
+
+
+def _outlier(project: Project, class_keys: tuple[str, ...]) -> int | None:
+    """Index of the class that means 'none of these', if there is one."""
+    marked = project.schema.classes.filter(is_outlier=True, active=True).values_list("key", flat=True)
+    return next((class_keys.index(key) for key in marked if key in class_keys), None)
 
 
 def check_counts(counts: Counts, share: float) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 from django import forms
 
-from annotator.learning import catalogue
 from annotator.learning.lab_data import Counts
-from annotator.learning.lab_plan import BLOCK, SEEDS, candidates, default_values
+from annotator.learning.lab_plan import BLOCK, SEEDS, choices, default_values, in_use
 from annotator.learning.models import LearningSettings
 
 POOLS = [("all", "All labels there are"), ("random", "Randomly drawn labels only")]
@@ -37,15 +36,10 @@ class LabForm(forms.Form):
 
     def __init__(self, *args: Any, chosen: LearningSettings, counts: Counts, **options: Any) -> None:
         super().__init__(*args, initial=default_values(chosen, counts), **options)
-        known = candidates(catalogue.task_of(chosen.project))
-        titles = [
-            (
-                each.spec.key,
-                f"{each.spec.title} (in use)" if each.spec.key == chosen.strategy else each.spec.title,
-            )
-            for each in known
+        now = in_use(chosen)
+        self._field("strategies").choices = [
+            (key, f"{title} (in use)" if key == now else title) for key, title, _ in choices(chosen)
         ]
-        self._field("strategies").choices = titles
         self._field("seeds").choices = [(count, str(count)) for count in SEEDS]
         self.fields[
             "budget"

@@ -7,25 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from acquisition import params as strategy_params
+from acquisition import presets, registry
 from acquisition.adastop import Outcome, adastop
 from acquisition.curves import area_under_curve
 from acquisition.errors import AcquisitionError
 from acquisition.registry import Strategy, StrategySpec
 from annotator.common.errors import Invalid
 from annotator.learning import catalogue
+from annotator.learning.choosing import settings_json
 from annotator.learning.encodings import current_encoding
 from annotator.learning.lab_data import Counts, check_counts
 from annotator.learning.models import Backtest, BacktestRun, LearningSettings
 
 BASELINE = "random"
+JUDGED = ("margin", "badge")  # what the Automatic preset decides between
 BLOCK = 5  # seeds of one interim: with fewer no pair can be told apart at the level
 LEVEL = 0.05
 SEEDS = (3, 5, 10, 15, 20, 25)
 MOST_STRATEGIES, MOST_STEPS = 12, 100
 DEFAULT_BUDGET = 500
 PERMUTATIONS = 10_000
-# Signals that a replay can make: the others need members or people that a replay does not have.
-SIGNALS = frozenset({"proba", "features", "previous"})
+# Signals that a replay can make: the others are known of items that people have had in hand only.
+SIGNALS = frozenset({"proba", "features", "previous", "draws"})
+PRESET, OWN = "preset:", "own"
 # Seconds of a step (fit, tune now and then, rank) before anything was measured here: a constant, and one for each
 # number that a fit looks at.
 STEP_SECONDS, STEP_PER_NUMBER = 0.12, 6e-8
@@ -58,12 +62,38 @@ def left_out(task: str) -> list[tuple[StrategySpec, str]]:
     ]
 
 
-def default_values(chosen: LearningSettings, counts: Counts) -> dict[str, Any]:
-    """What the form begins with: the strategy in use, margin and the baseline, half of what there is to label."""
-    known = [each.spec.key for each in candidates(catalogue.task_of(chosen.project))]
-    wanted = [
-        key for key in dict.fromkeys([chosen.strategy, "margin", "typicality", BASELINE]) if key in known
+def choices(chosen: LearningSettings) -> list[tuple[str, str, str]]:
+    """(key, title, advice) of everything that can be replayed: the choice in use where it is more than one strategy,
+    presets, strategies."""
+    now = in_use(chosen)
+    own = [(OWN, "Strategy and composition as they are now", "")] if now == OWN else []
+    made = [
+        (f"{PRESET}{each.key}", f"{each.title} (preset)", each.advice) for each in presets.PRESETS.values()
     ]
+    plain = [
+        (each.spec.key, each.spec.title, each.spec.advice)
+        for each in candidates(catalogue.task_of(chosen.project))
+    ]
+    return [*own, *made, *plain]
+
+
+def in_use(chosen: LearningSettings) -> str:
+    """The key of what the project uses now."""
+    if chosen.preset:
+        return f"{PRESET}{chosen.preset}"
+    return OWN if chosen.composition else chosen.strategy
+
+
+def title_in_use(chosen: LearningSettings) -> str:
+    """What the project uses now, for people."""
+    now = in_use(chosen)
+    return next((title for key, title, _ in choices(chosen) if key == now), now)
+
+
+def default_values(chosen: LearningSettings, counts: Counts) -> dict[str, Any]:
+    """What the form begins with: what is in use, what the Automatic preset decides between, the baseline."""
+    known = {key for key, _, _ in choices(chosen)}
+    wanted = [key for key in dict.fromkeys([in_use(chosen), *JUDGED, BASELINE]) if key in known]
     pool = max(counts.pool("all"), 2)
     budget = min(DEFAULT_BUDGET, pool // 2)
     return {
@@ -111,38 +141,20 @@ def checked_plan(chosen: LearningSettings, values: Mapping[str, Any], counts: Co
         "batch": batch,
         "budget": budget,
         "pool": pool,
-        "cold": {"key": chosen.cold_strategy, "params": chosen.cold_params},
         "exploration_share": chosen.exploration_share,
         "randomness": chosen.randomness,
         "encoder": chosen.encoder,
         "encoder_digest": encoding.digest if encoding else "",
         "dim": encoding.dim if encoding else 0,
-        "in_use": chosen.strategy,
+        "in_use": in_use(chosen),
     }
 
 
 def _checked_strategies(chosen: LearningSettings, wanted: Iterable[Any]) -> list[dict[str, Any]]:
-    task = catalogue.task_of(chosen.project)
-    known = {each.spec.key: each.spec for each in candidates(task)}
-    found: list[dict[str, Any]] = []
-    for each in wanted:
-        given = {"key": each} if isinstance(each, str) else dict(each)
-        key = str(given.get("key", ""))
-        if key not in known:
-            raise Invalid(
-                f"The strategy '{key}' cannot be replayed here.",
-                code="unfit_strategy",
-                hint=f"Choose of: {', '.join(known)}.",
-            )
-        own = chosen.strategy_params if key == chosen.strategy else {}
-        try:
-            complete = strategy_params.validate(known[key].params, given.get("params", own))
-        except AcquisitionError as error:
-            raise Invalid(str(error), code=error.code) from error
-        name = str(given.get("name") or key)[:100]
-        found.append({"name": name, "key": key, "title": known[key].title, "params": complete})
+    """Each with a name, and the settings under which a round would rank as it does."""
+    found = [_candidate(chosen, {"key": each} if isinstance(each, str) else dict(each)) for each in wanted]
     if BASELINE not in {each["key"] for each in found}:
-        found.append({"name": BASELINE, "key": BASELINE, "title": known[BASELINE].title, "params": {}})
+        found.append(_candidate(chosen, {"key": BASELINE}))
     names = [each["name"] for each in found]
     if len(set(names)) < len(names):
         raise Invalid(
@@ -153,6 +165,48 @@ def _checked_strategies(chosen: LearningSettings, wanted: Iterable[Any]) -> list
             f"Choose one to {MOST_STRATEGIES - 1} strategies to compare with random.", code="unfit_strategies"
         )
     return found
+
+
+def _candidate(chosen: LearningSettings, given: Mapping[str, Any]) -> dict[str, Any]:
+    key = str(given.get("key", ""))
+    titles = {each: title for each, title, _ in choices(chosen)}
+    if key not in titles:
+        raise Invalid(
+            f"The strategy '{key}' cannot be replayed here.",
+            code="unfit_strategy",
+            hint=f"Choose of: {', '.join(titles)}.",
+        )
+    settings = settings_json(chosen)
+    params = _checked_params(chosen, key, given.get("params"))
+    if key.startswith(PRESET):
+        settings |= {"preset": key.removeprefix(PRESET), "preset_params": params}
+    elif key != OWN:
+        settings |= {"preset": "", "composition": {}, "warm": {"key": key, "params": params}}
+    if key == BASELINE:
+        # Random from the first item on, or the start of the others would be in it.
+        settings |= {"cold": {"key": BASELINE, "params": {}}, "cold_labels": 0}
+    kept = ("preset", "preset_params", "composition", "cold_labels", "favourite", "warm", "cold")
+    return {
+        "name": str(given.get("name") or key)[:100],
+        "key": key,
+        "title": titles[key],
+        "params": params,
+        "settings": {name: settings[name] for name in kept},
+    }
+
+
+def _checked_params(chosen: LearningSettings, key: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Complete parameters; those that are not given are the project's own where it uses this, else the usual ones."""
+    if key == OWN:
+        return {}
+    if key.startswith(PRESET):
+        own = chosen.preset_params if key == in_use(chosen) else {}
+        return catalogue.checked_preset(key.removeprefix(PRESET), own if given is None else given)
+    own = chosen.strategy_params if key == chosen.strategy else {}
+    try:
+        return strategy_params.validate(registry.get(key).spec.params, own if given is None else given)
+    except AcquisitionError as error:
+        raise Invalid(str(error), code=error.code) from error
 
 
 def batches_of(settings: Mapping[str, Any]) -> list[int]:

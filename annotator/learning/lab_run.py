@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,18 +15,24 @@ import numpy.typing as npt
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from acquisition.errors import StrategyStopped
+from acquisition.presets import State
+from acquisition.registry import Strategy
 from acquisition.simulate import Replay, replay
 from annotator.common.errors import Conflict, NotFound
 from annotator.common.events import send_event
 from annotator.items.features import open_store
 from annotator.jobs.services import JobCancelled, JobRun
-from annotator.learning import lab
+from annotator.learning import choosing, lab
+from annotator.learning.choosing import Chosen
+from annotator.learning.committee import MemberOptions
 from annotator.learning.encode import others_wait
 from annotator.learning.lab_data import LabLabels, freeze_labels, unpack
 from annotator.learning.lab_head import LabHead
-from annotator.learning.lab_plan import BASELINE, batches_of, most_left, next_runs
+from annotator.learning.lab_plan import SIGNALS, batches_of, most_left, next_runs
 from annotator.learning.lab_results import summary
 from annotator.learning.models import Backtest, BacktestRun, LearningSettings
+from annotator.learning.steps.rank import runner
 from annotator.learning.stream import JOINTLY
 
 logger = logging.getLogger(__name__)
@@ -37,6 +45,8 @@ class Bench:
     backtest: Backtest
     labels: LabLabels
     features: npt.NDArray[np.float16]
+    folder: Path
+    should_stop: Callable[[], bool]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -48,24 +58,45 @@ class Bench:
         [chosen] = [each for each in self.settings["strategies"] if each["name"] == name]
         pool, held_out = self.labels.split([self.backtest.seed, seed], pool=self.settings["pool"])
         keys, multi = tuple(self.backtest.facts["class_keys"]), bool(self.backtest.facts["multi"])
-        cold = BASELINE if chosen["key"] == BASELINE else self.settings["cold"]["key"]
         randomness = float(self.settings["randomness"])
+        head = LabHead(keys, seed, multi=multi)
+        asked: list[Chosen] = []
+
+        def choose(labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001
+            """As a round with so many labels would."""
+            state = State(
+                labels=labels,
+                classes=len(keys),
+                task="multi" if multi else "single",
+                signals=choosing.signals(model=model, encoded=True) & SIGNALS,
+                favourite=str(chosen["settings"]["favourite"].get("strategy", "")),
+            )
+            asked.append(
+                choosing.choose(chosen["settings"], state, run=runner(self.folder, self.should_stop))
+            )
+            return asked[-1].strategy, asked[-1].params
+
+        def signals(needs: frozenset[str], unlabelled: Any) -> dict[str, Any]:
+            if "draws" not in needs:
+                return {}
+            return {"draws": head.draws(unlabelled, MemberOptions.of(*asked[-1].parts()))}
+
         done = replay(
             features=self.features[pool],
             targets=self.labels.targets[pool],
             test_features=self.features[held_out],
             test_targets=self.labels.targets[held_out],
             n_classes=len(keys),
-            fit_predict=LabHead(keys, seed, multi=multi),
-            strategy=chosen["key"],
-            params=chosen["params"],
+            fit_predict=head,
+            strategy=choose,
             batches=batches_of(self.settings),
             seed=seed,
-            cold_start=cold,
             mode=None,
             beta=1 / randomness if randomness > 0 else None,
             share=float(self.settings["exploration_share"]),
             jointly=JOINTLY,
+            signals=signals,
+            outlier=self.backtest.facts["outlier"],
             on_batch=on_batch,
         )
         return done, len(held_out)
@@ -77,7 +108,13 @@ def run_backtest(run: JobRun) -> dict[str, Any]:
     if backtest is None:
         raise NotFound("This backtest was deleted.")
     run.progress(0, stage="Collecting labels")
-    bench = _prepare(backtest)
+    with TemporaryDirectory(prefix="backtest-") as folder:
+        return _play(run, _prepare(backtest, Path(folder), run.should_stop))
+
+
+def _play(run: JobRun, bench: Bench) -> dict[str, Any]:
+    """Run after run; each is stored when it ends."""
+    backtest = bench.backtest
     steps, done = len(batches_of(backtest.settings)), 0
     while True:
         runs = list(backtest.runs.all())
@@ -100,10 +137,11 @@ def run_backtest(run: JobRun) -> dict[str, Any]:
             lab.go_on(backtest, by=run.job.created_by)
             return {"backtest": backtest.pk, "made_room": True}
     _summarise(backtest, finished=True)
+    lab.remember_favourite(backtest)
     return {"backtest": backtest.pk, "runs": backtest.runs.count()}
 
 
-def _prepare(backtest: Backtest) -> Bench:
+def _prepare(backtest: Backtest, folder: Path, should_stop: Callable[[], bool]) -> Bench:
     """The labels, frozen when it first runs, and their features; Conflict where those are gone."""
     if not backtest.data:
         chosen = LearningSettings.objects.get(project=backtest.project)
@@ -124,7 +162,7 @@ def _prepare(backtest: Backtest) -> Bench:
             code="features_removed",
             hint="Begin a new one; the runs that ended are kept.",
         )
-    return Bench(backtest, labels, store.features_of(labels.rows))
+    return Bench(backtest, labels, store.features_of(labels.rows), folder, should_stop)
 
 
 def _keep(bench: Bench, name: str, seed: int, on_batch: Callable[[int], None]) -> None:
@@ -140,6 +178,8 @@ def _keep(bench: Bench, name: str, seed: int, on_batch: Callable[[int], None]) -
         }
     except (JobCancelled, DatabaseError):
         raise
+    except StrategyStopped as error:
+        raise JobCancelled from error
     except Exception as error:
         # Third-party strategies may raise anything.
         logger.exception("Backtest %s: %s failed with seed %s", bench.backtest.pk, name, seed)

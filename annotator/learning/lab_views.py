@@ -16,7 +16,7 @@ from annotator.common.pagination import key_from, keyset_page
 from annotator.learning import catalogue, lab, services
 from annotator.learning.lab_data import LEAST_JUDGES, Counts, check_counts, count_labels
 from annotator.learning.lab_forms import LabForm
-from annotator.learning.lab_plan import left_out
+from annotator.learning.lab_plan import in_use, left_out
 from annotator.learning.lab_results import chart
 from annotator.learning.models import Backtest, LearningSettings
 from annotator.projects.access import can_inspect, can_manage
@@ -125,7 +125,7 @@ def backtest_page(request: HttpRequest, project_id: int, backtest_id: int) -> Ht
         "job": backtest.job,
         "title": f"Backtest {backtest.pk}",
         "failed_runs": backtest.runs.exclude(error="")[:10],
-        "in_use": services.settings_of(project).strategy,
+        "in_use": in_use(services.settings_of(project)),
     }
     template = (
         "learning/backtest.html#body" if request.headers.get("HX-Request") else "learning/backtest.html"
@@ -151,7 +151,8 @@ def use_strategy(request: HttpRequest, project_id: int, backtest_id: int) -> Htt
     settings = lab.use_strategy(
         backtest=backtest, name=request.POST.get("name", ""), by=cast(User, request.user)
     )
-    messages.success(request, f"{settings.strategy} is in use. The queue follows with the next round.")
+    used = settings.preset or settings.strategy
+    messages.success(request, f"{used} is in use. The queue follows with the next round.")
     return redirect("learning:backtest", project_id, backtest_id)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from acquisition import presets, registry
 from annotator.accounts.models import User
 from annotator.common.errors import NotFound
 from annotator.items.models import Item
@@ -13,6 +14,7 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
 from annotator.labeling.models import QueueEntry
 from annotator.learning import catalogue
+from annotator.learning.lab_plan import PRESET
 from annotator.learning.selectors import model_in_use
 from annotator.projects.models import Project
 
@@ -42,17 +44,22 @@ class Line:
 
 
 def start_preview(*, project: Project, by: User | None, strategy: str, params: Mapping[str, Any]) -> Job:
-    """A job that ranks the pool by this strategy and keeps the head of the ranking in its result; Invalid where it does
-    not fit."""
-    cold = model_in_use(project.pk) is None
-    complete = catalogue.checked_strategy(strategy, params, task=catalogue.task_of(project), cold=cold)
-    [spec] = [each for each in catalogue.all_strategies(catalogue.task_of(project)) if each.key == strategy]
+    """A job that ranks the pool by this strategy, or preset (`preset:<key>`), and keeps the head of the ranking in its
+    result; Invalid where it does not fit."""
+    if strategy.startswith(PRESET):
+        key = strategy.removeprefix(PRESET)
+        complete = catalogue.checked_preset(key, params)
+        title = presets.get(key).title
+    else:
+        cold = model_in_use(project.pk) is None
+        complete = catalogue.checked_strategy(strategy, params, task=catalogue.task_of(project), cold=cold)
+        title = registry.get(strategy).spec.title
     return start_job(
         kind=WHATIF_JOB,
         project_id=project.pk,
         created_by=by,
         queue="gpu",
-        params={"strategy": strategy, "params": complete, "title": f"Preview of {spec.title}"},
+        params={"strategy": strategy, "params": complete, "title": f"Preview of {title}"},
     )
 
 

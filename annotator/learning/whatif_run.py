@@ -14,6 +14,7 @@ from annotator.items.models import Item
 from annotator.jobs.services import JobRun
 from annotator.labeling.models import ItemLease
 from annotator.learning.folders import round_folder
+from annotator.learning.lab_plan import PRESET, title_in_use
 from annotator.learning.models import LearningSettings, Round
 from annotator.learning.opening import new_seed
 from annotator.learning.replay import replay_round
@@ -30,7 +31,7 @@ from models_zoo.errors import ModelError
 def run_whatif(run: JobRun) -> dict[str, Any]:
     """`now`: item ids; `then`: items with why; both the next fifty. Ranked with the model in use and today's pool."""
     project = Project.objects.get(pk=run.job.project_id or 0)
-    tried = {"key": run.job.params["strategy"], "params": run.job.params["params"]}
+    key, params = str(run.job.params["strategy"]), run.job.params["params"]
     model, served = model_in_use(project.pk), served_round(project.pk)
     round_ = Round(
         project=project,
@@ -50,7 +51,7 @@ def run_whatif(run: JobRun) -> dict[str, Any]:
         vars(work)["folder"] = Path(folder)
         run.progress(0, stage="Collecting labels")
         freeze(work)
-        round_.settings |= {"warm": tried, "cold": tried}
+        round_.settings |= _tried(key, params, cold=model is None)
         run.progress(0, stage="Ranking")
         try:
             rank(work)
@@ -59,14 +60,23 @@ def run_whatif(run: JobRun) -> dict[str, Any]:
         then = _head(work, Path(folder))
     now = next_in_queue(project.pk)
     return {
-        "strategy": tried["key"],
-        "in_use": LearningSettings.objects.get(project=project).strategy,
+        "strategy": key,
+        "in_use": title_in_use(LearningSettings.objects.get(project=project)),
         "model": model.number if model else None,
         "now": now,
         "then": then,
         "common": len({row["item"] for row in then} & set(now)),
         "notes": [note["message"] for note in round_.health.get("notes", [])],
     }
+
+
+def _tried(key: str, params: dict[str, Any], *, cold: bool) -> dict[str, Any]:
+    """The settings of a round that ranks by this strategy or preset alone."""
+    if key.startswith(PRESET):
+        return {"preset": key.removeprefix(PRESET), "preset_params": params}
+    tried = {"key": key, "params": params}
+    alone = {"preset": "", "composition": {}, "cold_labels": 0, "warm": tried}
+    return alone | {"cold": tried} if cold else alone
 
 
 def _head(work: Work, folder: Path) -> list[dict[str, Any]]:

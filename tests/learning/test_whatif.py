@@ -77,6 +77,16 @@ def test_the_strategy_in_use_previews_what_is_served(project: Project) -> None:
     assert all("wavers between" in line.why for line in lines)
 
 
+def test_presets_are_previewed_like_strategies(project: Project) -> None:
+    job = preview(project, "preset:automatic", labels_per_class=50)
+    assert job.params["title"] == "Preview of Automatic"
+    typical = preview(project, "typicality")
+    # While labels are few the preset chooses typical items.
+    assert job.result["then"][0]["item"] == typical.result["then"][0]["item"]
+    with pytest.raises(Invalid):
+        whatif.start_preview(project=project, by=None, strategy="preset:nonsense", params={})
+
+
 def test_moves_are_named() -> None:
     lines = [
         whatif.Line(1, "a", now, then, "", exploration=False)
@@ -120,7 +130,7 @@ def test_the_page_previews_and_shows_the_diff(project: Project) -> None:
     assert "Preview of Typicality" in waiting
     run_jobs(project, whatif.WHATIF_JOB)
     shown = client.get(begun.headers["Location"]).content.decode()
-    for words in ("Leaves", "New", "of the next 50 are among the next 50 now, by margin"):
+    for words in ("Leaves", "New", "of the next 50 are among the next 50 now, by Margin"):
         assert words in shown
     assert client.post(url, {"strategy": "nonsense"}).status_code == 422
     assert client.get(url, {"job": "999999"}).status_code == 404
