@@ -72,7 +72,8 @@ def replay(
 
     In place of a key, `strategy` may be a function that names the strategy for each batch. `signals` gives what that
     needs beyond probabilities and features, after the first fit; the probabilities of the fit before are known here.
-    `outlier`: index of the class that means 'none of these'. `on_batch` is told the number of labels after each batch, and may raise to end it.
+    `outlier`: index of the class that means 'none of these'. `on_batch` is told the number of labels after each batch,
+    and may raise to end it.
     """
     targets, test_targets = np.asarray(targets), np.asarray(test_targets)
     if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:

@@ -68,7 +68,8 @@ class Bench:
                 labels=labels,
                 classes=len(keys),
                 task="multi" if multi else "single",
-                signals=choosing.signals(model=model, encoded=True) & SIGNALS,
+                # Of several classes at once the first answers can be too alike for a model.
+                signals=choosing.signals(model=model and head.state is not None, encoded=True) & SIGNALS,
                 favourite=str(chosen["settings"]["favourite"].get("strategy", "")),
             )
             asked.append(
