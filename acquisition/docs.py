@@ -13,8 +13,9 @@ _INTRODUCTION = """\
 A strategy decides what is labelled next. This page is made by `python -m acquisition.docs docs/reference/strategies.md`.
 
 *Needs* are the signals without which a strategy cannot work: `proba` (class probabilities of the current model),
-`draws` (the same from several members), `features` (of a frozen encoder), `cost`, `group`. *Batch* says whether the
-batch is chosen jointly; a strategy that scores items one by one may be loosened by stochastic draws instead.
+`draws` (the same from several members), `previous` (those of the round before), `features` (of a frozen encoder),
+`cost`, `group`. *Batch* says whether the batch is chosen jointly; a strategy that scores items one by one may be
+loosened by stochastic draws instead.
 """
 
 _OUTRO = """\

@@ -29,6 +29,19 @@ def nearest_index(features: Array, centres: Array) -> Array:
     )
 
 
+def nearest_indices(features: Array, centres: Array, k: int) -> Array:
+    """Indices (n, min(k, m)) of the nearest of centres (m, D), m > 0, by the product form, in no particular order."""
+    xp = namespace(features, centres)
+    centres = widen(centres)
+    k = min(k, centres.shape[0])
+    return xp.concat(
+        [
+            smallest_k(squared_distances(block, centres), k)
+            for block in _blocks(features, centres.shape[0] + features.shape[1])
+        ]
+    )
+
+
 def distance_to(features: Array, centres: Array, index: Array) -> Array:
     """Distance (n,) of each row to the centre of that index, by difference: 0 for a row that equals its centre."""
     xp = namespace(features, centres)

@@ -19,12 +19,12 @@ from annotator.learning.folders import round_folder
 from annotator.learning.models import Round
 from annotator.learning.pool import unpack_rows
 from annotator.learning.reasons import class_names, reason_of
-from annotator.learning.stream import FINISH, RANKED, UNSCORED, Stream, compose_window
+from annotator.learning.stream import ASKED, FINISH, HELD, RANKED, UNSCORED, Stream, compose_window
 
 LEAST, BATCHES = 2_000, 20
 SUGGESTED = 3
 PUBLISH_LOCK = 1_000_003  # second key of the advisory lock; people's ids are far below
-KINDS = {UNSCORED: "unscored", FINISH: "finish"}
+KINDS = {UNSCORED: "unscored", FINISH: "finish", HELD: "held_back", ASKED: "asked"}
 
 
 class Window:

@@ -44,6 +44,7 @@ LEARNING = (
         "cold_params",
         "batch_size",
     ),
+    *("preset", "preset_params", "composition", "cold_labels", "item_filter"),
     *("retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "seed"),
 )
 # `newest` is what was current at the moment, whatever came later. Sums by item are made for a batch at once: a lookup for

@@ -24,9 +24,9 @@ from annotator.items import files
 from annotator.items.models import Asset, Item
 from annotator.items.services import item_lock
 from annotator.labeling.models import Annotation
-from annotator.learning import catalogue
+from annotator.learning import catalogue, item_filter
 from annotator.learning.models import LearningSettings
-from annotator.learning.services import settings_of
+from annotator.learning.services import checked_composition, settings_of
 from annotator.modalities import ModalityError, text
 from annotator.projects import schema
 from annotator.projects.models import LabelClass, LabelSchema, Project
@@ -39,7 +39,13 @@ from annotator.transfer.records import LEARNING, SETTINGS, ExportItem
 BATCH = 2_000
 BATCH_BYTES = 16 * 2**20
 MAX_PEOPLE = 10_000
-PARAMETERS = ("encoder_params", "strategy_params", "cold_params")  # may be empty
+PARAMETERS = (
+    "encoder_params",
+    "preset_params",
+    "strategy_params",
+    "cold_params",
+    "composition",
+)  # may be empty
 PSEUDONYM = re.compile(r"[0-9A-Za-z-]{8,64}")
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -181,7 +187,16 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
         "encoder": partial(catalogue.checked_encoder, modality=project.modality),
         "strategy": partial(catalogue.checked_strategy, task=task, cold=False),
         "cold_strategy": partial(catalogue.checked_strategy, task=task, cold=True),
+        "preset": catalogue.checked_preset,
     }
+    # Exports of earlier releases know nothing of what came later: the project's own choice goes on.
+    given = {
+        "preset": "",
+        "preset_params": {},
+        "composition": {},
+        "cold_labels": 0,
+        "item_filter": "",
+    } | dict(given)
     names = set(LEARNING)
     for name, check in machine.items():
         params = "cold_params" if name == "cold_strategy" else f"{name}_params"
@@ -191,6 +206,14 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
             names -= {name, params}
     for name in names:
         setattr(settings, name, given[name])
+    try:
+        settings.composition = checked_composition(settings)
+    except Invalid:
+        settings.composition = {}
+    try:
+        item_filter.parse(settings.item_filter)
+    except Invalid:
+        settings.item_filter = ""
 
 
 def _restore_schemas(project: Project, versions: list[dict[str, Any]], task: str) -> None:

@@ -16,7 +16,7 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
-from annotator.learning.models import ModelVersion, Round
+from annotator.learning.models import Backtest, ModelVersion, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
 from annotator.transfer.models import Export, Import, Snapshot
@@ -81,6 +81,9 @@ def make_world(*, numbers: int = 1) -> World:
         project=project, number=numbers, schema=project.schema, n_labels=4, metrics={"state": "few"}
     )
     Round.objects.create(project=project, number=numbers, trigger="manual", seed=1, job=job)
+    backtest = Backtest.objects.create(
+        project=project, seed=1, data=b"", settings={"strategies": [], "budget": 1, "batch": 1, "seeds": 3}
+    )
     invitation, _ = invite(project=project, role=Role.VIEWER, days=1, by=project.created_by)
     return World(
         project=project,
@@ -97,6 +100,7 @@ def make_world(*, numbers: int = 1) -> World:
             "user_id": annotator.pk,
             "invitation_id": invitation.pk,
             "number": numbers,
+            "backtest_id": backtest.pk,
             "skip_id": skip.pk,
             "annotation_id": answer.pk,
             "webhook_id": webhook.pk,
