@@ -31,7 +31,8 @@ def find(name: str, key: str) -> Select:
         importlib.import_module(module)
     except ImportError as error:
         raise PeerError(
-            f"{name} cannot be imported ({error}). Install it into a folder of its own and name that in PYTHONPATH:\n"
+            f"{name} cannot be imported ({error}). Install it, and what it says is missing, into a folder of its own "
+            f"and name that in PYTHONPATH:\n"
             f"  pip install --target peers --no-deps {package}\n  PYTHONPATH=peers python -m benchmarks.acquisition ..."
         ) from error
     return strategies[key]
