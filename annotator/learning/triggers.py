@@ -27,12 +27,13 @@ SELECT s.paused, s.retrain_labels, s.retrain_minutes, s.revision, r.state, r.rev
                                 AND a.created_at > coalesce(r.frozen_at, r.created_at, '-infinity')
                               ORDER BY a.created_at DESC LIMIT s.retrain_labels) fresh),
        (SELECT max(version) FROM projects_labelschema WHERE project_id = s.project_id), r.schema_version,
-       r.overlap <> p.overlap
+       r.overlap <> p.overlap OR r.overlap_share <> p.overlap_share
 FROM learning_learningsettings s
 JOIN projects_project p ON p.id = s.project_id AND p.archived_at IS NULL AND p.deleted_at IS NULL
 LEFT JOIN LATERAL (SELECT state, revision, frozen_at, created_at,
                           (settings->>'schema_version')::int AS schema_version,
-                          (settings->>'overlap')::int AS overlap
+                          (settings->>'overlap')::int AS overlap,
+                          (settings->>'overlap_share')::float8 AS overlap_share
                    FROM learning_round
                    WHERE project_id = s.project_id ORDER BY number DESC LIMIT 1) r ON true
 WHERE s.project_id = %s

@@ -33,6 +33,7 @@ VERSION = 1
 SETTINGS = (
     *("name", "description", "instructions", "modality", "task", "overlap", "lease_seconds", "skip_policy"),
     "show_suggestions",
+    "overlap_share",
 )
 LEARNING = (
     *(

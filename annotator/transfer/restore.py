@@ -39,6 +39,7 @@ from annotator.transfer.records import LEARNING, SETTINGS, ExportItem
 BATCH = 2_000
 BATCH_BYTES = 16 * 2**20
 MAX_PEOPLE = 10_000
+OLD_SETTINGS = {"overlap_share": 1.0}  # what exports from before there was such a setting mean
 PARAMETERS = ("encoder_params", "strategy_params", "cold_params")  # may be empty
 PSEUDONYM = re.compile(r"[0-9A-Za-z-]{8,64}")
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -149,7 +150,7 @@ def restore(*, project: Project, source: Source, resumed: bool = False) -> Itera
 def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
     """Settings and classes. The project keeps its own name and its people."""
     try:
-        about, learning = dict(header["project"]), dict(header["learning"])
+        about, learning = OLD_SETTINGS | dict(header["project"]), dict(header["learning"])
         if about["modality"] != project.modality:
             raise RestoreFailed(
                 f"The export is of {about['modality']} items, this project of {project.modality}."

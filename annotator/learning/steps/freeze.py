@@ -35,6 +35,7 @@ def freeze(work: Work) -> None:
         "class_keys": list(agreed.class_keys),
         "undecided": agreed.undecided,
         "overlap": project.overlap,
+        "overlap_share": project.overlap_share,
         **settings_json(chosen),
         "encoder_digest": _encoder_digest(chosen, use_model),
         **({"use_model": use_model} if use_model else {}),
