@@ -175,9 +175,7 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int, fresh: boo
     return [_claimed(row) for row in rows]
 
 
-def hand(
-    cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate
-) -> None:
+def hand(cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate) -> None:
     """Put an item into a person's hands past the queue; inside their `person_lock`. `claim` then returns it as held."""
     suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
     values = {"project": project_id, "user": user_id, "holder": holder, "item": candidate.item_id}

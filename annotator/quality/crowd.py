@@ -147,9 +147,7 @@ def _crowd(fitted: Any, n_classes: int, known: Mapping[int, int]) -> Crowd:
     )
 
 
-def _as_voted(
-    tasks: Ints, workers: Ints, labels: Ints, n_classes: int, known: Mapping[int, int]
-) -> Crowd:
+def _as_voted(tasks: Ints, workers: Ints, labels: Ints, n_classes: int, known: Mapping[int, int]) -> Crowd:
     """Shares of the votes; every worker is taken to be right."""
     distinct, place = np.unique(tasks, return_inverse=True)
     counts = np.zeros((len(distinct), n_classes))

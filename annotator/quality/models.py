@@ -86,7 +86,7 @@ class Decision(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-id"], name="decision_newest")]
+        indexes = [models.Index(fields=["project", "created_at"], name="decision_time")]
 
     def __str__(self) -> str:
         return f"{self.item_id}: {', '.join(self.classes)}"
