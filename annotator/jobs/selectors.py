@@ -24,6 +24,8 @@ TITLES = {
     "encode": "Encoding of items",
     "export": "Export",
     "snapshot": "Snapshot",
+    "quality": "Quality report",
+    "checks": "Search for labels to check",
 }
 
 

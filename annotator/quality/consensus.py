@@ -82,20 +82,22 @@ def answers_reader(
     """The rule of `consensus` for any (row, chosen class keys), lowest row first; asks the database only now.
 
     The majority judges what it is given. Other methods need everybody's answers to judge anybody's: they look the rows up
-    among all of the project's, as they are now.
+    among all of the project's, as they are at the first call.
     """
     reader = Reader(project, schema)
     every = tuple(project.items.model.Split.values)
     truths = read_truths(project, schema, splits=every)
     method = method_of(project)
-    known = None if method == MAJORITY else consensus(project, schema, splits=every, method=method)
+    known: list[Consensus] = []
 
     def read(answers: Iterable[tuple[int, Sequence[str]]]) -> Consensus:
         votes = reader.votes((row, 0, names) for row, names in answers)
         mine = {row: truths[row] for row in np.unique(votes.rows).tolist() if row in truths}
-        if known is None:
+        if method == MAJORITY:
             return settle(judge(votes, MAJORITY, mine), mine)
-        return _only(known, np.isin(known.rows, votes.rows))
+        if not known:
+            known.append(consensus(project, schema, splits=every, method=method))
+        return _only(known[0], np.isin(known[0].rows, votes.rows))
 
     return read
 

@@ -88,7 +88,7 @@ def _supported(votes: Votes, truths: Mapping[int, Sequence[int]], method: str) -
 
 def _agreement(votes: Votes, *, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    rows, _, matrix, total = counts(votes)
+    _, _, matrix, total = counts(votes)
     several = total >= 2
     if votes.multi:
         alpha = agreement.krippendorff_multi(matrix, total, rng=rng)

@@ -14,6 +14,7 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.registry import Strategy
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
+from annotator.learning.costs import pool_cost
 from annotator.learning.errors import RankingFailed
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
@@ -123,6 +124,7 @@ def _pool(work: Work, strategy: Strategy, rows: Ints) -> Pool:
         ids=rows,
         proba=_take(scores(work), rows) if "proba" in needs else None,
         features=_pool_features(work, rows) if "features" in needs else None,
+        cost=pool_cost(work.round.project_id, rows) if "cost" in needs else None,
         multi_label=work.multi,
     )
 
