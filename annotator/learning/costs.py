@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.learning.arrays import fetch_columns
-from annotator.quality.cost import SIZES
-from annotator.quality.report import cost_model
+from annotator.quality.cost import SIZES, cost_model
 
 LEAST = 0.1  # seconds: a cost is above zero, and nobody is faster
 

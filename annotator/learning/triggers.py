@@ -53,12 +53,13 @@ def due(project_id: int) -> str:
     found = sql.read(DUE, [project_id])
     if not found:
         return ""
-    [
-        (paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema, overlap)
-    ] = found
+    [row] = found
+    paused, labels, minutes, revision, state, seen_revision, since, answers = row[:8]
+    schema, seen_schema, other, decided = row[8:]
+    fresh = answers + decided
     if paused or state == Round.State.ACTIVE:
         return ""
-    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or overlap:
+    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or other:
         return "changed"
     if fresh >= labels:
         return "labels"

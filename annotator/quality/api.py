@@ -296,6 +296,7 @@ def decisions(request: Request, project_id: int) -> Response:
 def decision(request: Request, project_id: int, item_id: int) -> Response:
     """Take a decision back; the answers count again."""
     project, _ = can_review(current_user(request), project_id)
+    selectors.item_in(project, item_id)
     services.undo_decision(project_id=project.pk, item_id=item_id)
     return Response(status=204)
 
@@ -336,6 +337,7 @@ def gold(request: Request, project_id: int) -> Response:
 def gold_item(request: Request, project_id: int, item_id: int) -> Response:
     """An item like any other again."""
     project, _ = can_manage(current_user(request), project_id)
+    selectors.item_in(project, item_id)
     services.remove_gold(project_id=project.pk, item_id=item_id)
     return Response(status=204)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from django.db import connection
 
 Floats = npt.NDArray[np.float64]
 LEAST, FEWEST = 0.2, 30  # seconds below which nobody looked; answers below which one number stands for all
@@ -71,3 +72,18 @@ def fit_cost(size: Floats, annotators: npt.NDArray[np.int64], seconds: Floats) -
     spread = float((log - design @ solution).std())
     slope = float(solution[1])
     return CostModel(float(solution[0] - slope * centre), slope, spread, n)
+
+
+def cost_of(timed: list[tuple[float, int, float]]) -> tuple[CostModel, Floats]:
+    """The model of (size, annotator, seconds) lines, and their sizes."""
+    if not timed:
+        return UNKNOWN, np.zeros(0)
+    size, person, seconds = (np.array(column, dtype=np.float64) for column in zip(*timed, strict=True))
+    return fit_cost(size, person.astype(np.int64), seconds), size
+
+
+def cost_model(project_id: int) -> CostModel:
+    """Seconds of an item by its size, from the newest answers; one second each where there are none."""
+    with connection.cursor() as cursor:
+        cursor.execute(TIMED, [project_id])
+        return cost_of(cursor.fetchall())[0]

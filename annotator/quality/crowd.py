@@ -86,6 +86,7 @@ def posterior(
     method: Method,
     truth: Mapping[int, int] | None = None,
     smoothing: float = 1.0,
+    iterations: int = ITERATIONS,
 ) -> Crowd:
     """What the votes (v,) say about each task, by A. P. Dawid and A. M. Skene, Applied Statistics 28 (1979), or one-coin.
 
@@ -105,16 +106,16 @@ def posterior(
         # crowd-kit 1.4 names arguments that pandas 3 no longer needs.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        fitted = _fit(data, method, marks, smoothing)
+        fitted = _fit(data, method, marks, smoothing, iterations)
     return _crowd(fitted, n_classes, known)
 
 
-def _fit(data: Any, method: Method, marks: Any, smoothing: float) -> Any:
+def _fit(data: Any, method: Method, marks: Any, smoothing: float, iterations: int) -> Any:
     if method == "one_coin":
-        model = _OneCoin(n_iter=ITERATIONS, tol=TOLERANCE)
+        model = _OneCoin(n_iter=iterations, tol=TOLERANCE)
         model.smoothing, model.truth = smoothing, marks
         return model.fit(data)
-    full = _Confusions(n_iter=ITERATIONS, tol=TOLERANCE)
+    full = _Confusions(n_iter=iterations, tol=TOLERANCE)
     if smoothing > 0:
         classes = np.sort(data["label"].unique())
         index = pd.MultiIndex.from_product([np.sort(data["worker"].unique()), classes], names=NAMES)

@@ -16,7 +16,7 @@ from annotator.items.models import Item
 from annotator.projects.models import Project
 from annotator.quality import agreement, reliability, serving
 from annotator.quality.consensus import MAJORITY, counts, judge, method_of, posterior
-from annotator.quality.cost import TIMED, UNKNOWN, CostModel, fit_cost
+from annotator.quality.cost import TIMED, cost_of
 from annotator.quality.models import Case, GoldItem, Report
 from annotator.quality.votes import Floats, Ints, Votes, read_truths, read_votes
 
@@ -220,18 +220,3 @@ def _cost(project: Project) -> dict[str, Any]:
         "slope": round(model.slope, 4),
         "hours_left": round(missing * mean / 3600, 3),
     }
-
-
-def cost_of(timed: list[tuple[float, int, float]]) -> tuple[CostModel, Floats]:
-    """The model of (size, annotator, seconds) lines, and their sizes."""
-    if not timed:
-        return UNKNOWN, np.zeros(0)
-    size, person, seconds = (np.array(column, dtype=np.float64) for column in zip(*timed, strict=True))
-    return fit_cost(size, person.astype(np.int64), seconds), size
-
-
-def cost_model(project_id: int) -> CostModel:
-    """Seconds of an item by its size, from the newest answers; one second each where there are none."""
-    with connection.cursor() as cursor:
-        cursor.execute(TIMED, [project_id])
-        return cost_of(cursor.fetchall())[0]

@@ -140,6 +140,7 @@ def gold(request: HttpRequest, project_id: int) -> HttpResponse:
 def remove_gold(request: HttpRequest, project_id: int, item_id: int) -> HttpResponse:
     """Back among the items that are served."""
     project, _ = can_manage(request.user, project_id)
+    selectors.item_in(project, item_id)
     services.remove_gold(project_id=project.pk, item_id=item_id)
     messages.success(request, "The item is served like any other again.")
     return redirect("quality:gold", project_id)
