@@ -200,7 +200,7 @@ def test_ranks_are_told_while_there_are_no_checks_and_not_otherwise() -> None:
 
 
 def test_an_answer_to_gold_is_kept_as_what_it_is_and_measures_no_model() -> None:
-    project, gold, _ = with_gold()
+    project, _, _ = with_gold()
     person = join(project)
     [lease] = claim(project, person, rng=Always())
     submit(project, person, lease.item_id)

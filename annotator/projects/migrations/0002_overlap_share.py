@@ -10,8 +10,8 @@ CREATE FUNCTION labels_wanted(overlap integer, share double precision, project b
 RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
     WHEN share >= 1 OR overlap = 1 THEN overlap
-    WHEN (((((item_row * 2654435761 + project) % 4294967296)
-            # (((item_row * 2654435761 + project) % 4294967296) >> 15)) * 73244475) % 4294967296)
+    WHEN (((((item_row * 2654435761 + project * 1640531527) % 4294967296)
+            # (((item_row * 2654435761 + project * 1640531527) % 4294967296) >> 15)) * 73244475) % 4294967296)
          < share * 4294967296 THEN overlap
     ELSE 1
   END
