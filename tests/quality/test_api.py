@@ -69,7 +69,7 @@ def test_a_disagreement_is_taken_decided_and_taken_back() -> None:
     assert (detail["decision"]["note"], detail["agreement"]) == ("a tail", 0.5)
     assert program("delete", f"quality/decisions/{item}/").status_code == 204
     assert program("delete", f"quality/decisions/{item}/").status_code == 404
-    assert [row["item"] for row in program("get", "quality/cases/").json()["results"]][0]
+    assert program("get", "quality/cases/").json()["results"]
 
 
 def test_putting_one_off_brings_the_next() -> None:

@@ -62,7 +62,7 @@ def test_the_page_shows_agreement_people_and_confusions() -> None:
     assert "alpha" in text
     assert "Cat and Dog" in text
     assert "1 from people in decline" in text
-    assert 'href="%s"' % reverse("quality:gold", args=[project.pk]) not in text, "gold is for managers"
+    assert f'href="{reverse("quality:gold", args=[project.pk])}"' not in text, "gold is for managers"
 
 
 def test_a_report_about_somebody_who_left_still_shows() -> None:
