@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 
 from annotator.accounts.models import User
@@ -125,12 +125,14 @@ def remove_gold(*, project_id: int, item_id: int) -> None:
 def take_case(*, project_id: int, user: User, threshold: float) -> Case | None:
     """The worst open disagreement that no other reviewer has before them; it is this reviewer's for five minutes."""
     now = timezone.now()
-    free = Q(taken_until=None) | Q(taken_until__lt=now) | Q(taken_by=user)
+    mine = Q(taken_by=user, taken_until__gte=now)
+    free = Q(taken_until=None) | Q(taken_until__lt=now) | mine
     with transaction.atomic():
         case = (
             open_cases(project_id, threshold)
             .filter(free)
-            .order_by(F("taken_until").desc(nulls_last=True), "agreement", "item_id")
+            .annotate(mine=ExpressionWrapper(mine, output_field=BooleanField()))
+            .order_by(F("mine").desc(nulls_last=True), "agreement", "item_id")
             .select_for_update(of=("self",), skip_locked=True)
             .first()
         )
