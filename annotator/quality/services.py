@@ -202,15 +202,16 @@ def start_report(project_id: int, *, by: User | None = None) -> Job:
 
 def renew_reports() -> int:
     """For the clock: count anew where quality is looked after and answers came since; returns how many jobs began."""
-    newer = Annotation.objects.filter(project_id=OuterRef("project_id"), created_at__gt=OuterRef("since"))
-    report = Report.objects.filter(project_id=OuterRef("project_id")).values("counted_at")
+    newer = Annotation.objects.filter(project_id=OuterRef("pk"), created_at__gt=OuterRef("since"))
+    report = Report.objects.filter(project_id=OuterRef("pk")).values("counted_at")
     watched = (
-        QualitySettings.objects.filter(project__archived_at=None, project__deleted_at=None)
+        Project.objects.filter(archived_at=None, deleted_at=None)
+        .filter(Q(quality__isnull=False) | Q(overlap__gt=1))
         .annotate(since=report[:1])
         .filter(Q(since=None) | Exists(newer))
     )
     started = 0
-    for project_id in watched.values_list("project_id", flat=True):
+    for project_id in watched.values_list("pk", flat=True):
         if not Job.objects.active().filter(project_id=project_id, kind=REPORT_JOB).exists():
             start_report(project_id)
             started += 1

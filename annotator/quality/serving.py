@@ -121,21 +121,33 @@ def claim(
 ) -> list[Claimed]:
     """`queue.claim` with checks dealt in: each new item is gold or asks again with the chances the manager set.
 
-    Where nothing new is left, what is worth asking again comes at once. `suggest` tells what the model would say of a row,
-    for projects in which every item shows a suggestion.
+    `suggest` tells what the model would say of a row, for projects in which every item shows a suggestion.
     """
-    wanted: dict[str, Any] = {"project_id": project_id, "user_id": user_id, "holder": holder, "count": count}
     rules = rules_of(project_id).for_person(user_id)
-    if not rules.on:
-        return queue.claim(**wanted, fresh=fresh)
-    draws = [(rng or random.SystemRandom()).random() for _ in range(count)]
-    if any(draw < rules.gold + rules.check for draw in draws):
-        _deal(project_id, user_id, holder, count, draws, rules, suggest)
-    claimed = queue.claim(**wanted, fresh=fresh)
+    if rules.on:
+        draws = [(rng or random.SystemRandom()).random() for _ in range(count)]
+        if any(draw < rules.gold + rules.check for draw in draws):
+            _deal(project_id, user_id, holder, count, draws, rules, suggest)
+    return queue.claim(project_id=project_id, user_id=user_id, holder=holder, count=count, fresh=fresh)
+
+
+def top_up(
+    claimed: list[Claimed],
+    *,
+    project_id: int,
+    user_id: int,
+    holder: UUID,
+    count: int,
+    suggest: Suggest | None = None,
+) -> list[Claimed]:
+    """Where nothing new is left for the person, what is worth asking again comes without waiting for its share."""
     short = count - len(claimed)
-    if short and rules.check > 0 and _deal_checks(project_id, user_id, holder, short, suggest):
-        claimed = queue.claim(**wanted)
-    return claimed
+    if short <= 0 or rules_of(project_id).for_person(user_id).check <= 0:
+        return claimed
+    dealt = [_hand(project_id, user_id, holder, "check", suggest) for _ in range(short)]
+    if not any(dealt):
+        return claimed
+    return queue.claim(project_id=project_id, user_id=user_id, holder=holder, count=count)
 
 
 def shown(served: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
@@ -168,10 +180,6 @@ def _deal(
             _hand(project_id, user_id, holder, "gold", suggest)
         elif draw < rules.gold + rules.check:
             _hand(project_id, user_id, holder, "check", suggest)
-
-
-def _deal_checks(project_id: int, user_id: int, holder: UUID, count: int, suggest: Suggest | None) -> bool:
-    return sum(_hand(project_id, user_id, holder, "check", suggest) for _ in range(count)) > 0
 
 
 def _hand(project_id: int, user_id: int, holder: UUID, kind: str, suggest: Suggest | None) -> bool:

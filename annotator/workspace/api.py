@@ -136,8 +136,11 @@ def next_items(request: Request, project_id: int) -> Response:
     (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
     wanted = {"project_id": project_id, "user_id": user.pk, **values}
     claimed = serving.claim(**wanted, suggest=lambda row: suggest_for(project_id, row))
-    if len(claimed) < values["count"] and refill_if_low(project_id, starved=not claimed):
-        claimed = queue.claim(**wanted)
+    if len(claimed) < values["count"]:
+        if refill_if_low(project_id, starved=not claimed):
+            claimed = queue.claim(**wanted)
+        wanted.pop("fresh")
+        claimed = serving.top_up(claimed, **wanted, suggest=lambda row: suggest_for(project_id, row))
     nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
     named = role in INSPECTORS
     guarded = serving.rules_of(project_id).on

@@ -50,7 +50,8 @@ def publish(project: Project, items: list[Item], served: dict[str, Any] | None =
 
 def claim(project: Project, user: User, count: int = 1, **options: Any) -> list[queue.Claimed]:
     """As the annotate screen asks, in a new tab each time."""
-    return serving.claim(project_id=project.pk, user_id=user.pk, holder=uuid.uuid4(), count=count, **options)
+    wanted = {"project_id": project.pk, "user_id": user.pk, "holder": uuid.uuid4(), "count": count}
+    return serving.top_up(serving.claim(**wanted, **options), **wanted)
 
 
 def submit(project: Project, user: User, item_id: int, key: str = "cat") -> None:
