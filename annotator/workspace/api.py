@@ -5,6 +5,7 @@ Written for speed: a claim or an answer is a handful of short statements, no pro
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.urls import reverse
@@ -135,12 +136,13 @@ def next_items(request: Request, project_id: int) -> Response:
     """What this tab holds, topped up to `count` items from the head of the queue."""
     (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
     wanted = {"project_id": project_id, "user_id": user.pk, **values}
-    claimed = serving.claim(**wanted, suggest=lambda row: suggest_for(project_id, row))
+    suggest = partial(suggest_for, project_id)
+    claimed = serving.claim(**wanted, suggest=suggest)
     if len(claimed) < values["count"]:
         if refill_if_low(project_id, starved=not claimed):
             claimed = queue.claim(**wanted)
         wanted.pop("fresh")
-        claimed = serving.top_up(claimed, **wanted, suggest=lambda row: suggest_for(project_id, row))
+        claimed = serving.top_up(claimed, **wanted, suggest=suggest)
     nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
     named = role in INSPECTORS
     guarded = serving.rules_of(project_id).on
