@@ -28,6 +28,8 @@ TITLES = {
     "whatif": "Preview of another strategy",
     "replay": "Replay of a round",
     "snapshot": "Snapshot",
+    "quality": "Quality report",
+    "checks": "Search for labels to check",
 }
 
 

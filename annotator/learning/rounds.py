@@ -64,6 +64,7 @@ def run_round(run: JobRun) -> dict[str, Any]:
     _end(round_, Round.State.PUBLISHED)
     _teach_encoder(round_.project_id)
     offers.judge_labels(round_.project_id)
+    triggers.start_checks_if_due(round_.project_id)
     triggers.start_round_if_due(round_.project_id)
     evidence.measure_if_due(round_.project_id)
     return _result(round_)

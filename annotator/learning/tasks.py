@@ -53,6 +53,12 @@ def score_offers(run: JobRun) -> dict[str, Any]:
     return result
 
 
+@job_handler(triggers.CHECKS_JOB)
+def run_checks(run: JobRun) -> dict[str, Any]:
+    result: dict[str, Any] = import_module("annotator.learning.checks").run_checks(run)
+    return result
+
+
 @shared_task(name="learning.start_due_rounds")
 def start_due_rounds() -> int:
     return triggers.start_due_rounds()

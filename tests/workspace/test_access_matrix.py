@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from annotator.accounts.models import User
-from annotator.projects.access import ANNOTATORS, INSPECTORS, MANAGERS, OWNERS
+from annotator.projects.access import ANNOTATORS, INSPECTORS, MANAGERS, OWNERS, REVIEWERS
 from annotator.projects.models import Project, Role
 from tests.factories import make_user
 from tests.workspace.routes import Route, all_routes, project_routes
@@ -99,6 +99,23 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "transfer:export_delete": {"POST": MANAGERS},
     "transfer:snapshots": {"POST": MANAGERS},
     "transfer:snapshot_delete": {"POST": OWNERS},
+    "quality:overview": {"GET": REVIEWERS},
+    "quality:renew": {"POST": REVIEWERS},
+    "quality:settings": {"GET": MANAGERS, "POST": MANAGERS},
+    "quality:adjudicate": {"GET": REVIEWERS},
+    "quality:gold": {"GET": MANAGERS, "POST": MANAGERS},
+    "quality:remove_gold": {"POST": MANAGERS},
+    "api:quality": {"GET": REVIEWERS, "POST": REVIEWERS},
+    "api:quality_settings": {"GET": REVIEWERS, "PATCH": MANAGERS},
+    "api:quality_cases": {"GET": REVIEWERS},
+    "api:quality_next_case": {"POST": REVIEWERS},
+    "api:quality_case": {"GET": REVIEWERS},
+    "api:quality_leave": {"POST": REVIEWERS},
+    "api:quality_decisions": {"GET": REVIEWERS, "POST": REVIEWERS},
+    "api:quality_decision": {"DELETE": REVIEWERS},
+    "api:quality_gold": {"GET": MANAGERS, "POST": MANAGERS},
+    "api:quality_gold_item": {"DELETE": MANAGERS},
+    "api:quality_checks": {"GET": REVIEWERS},
     "hooks:webhooks": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:webhook": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:rotate": {"POST": MANAGERS},

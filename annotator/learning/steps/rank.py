@@ -23,6 +23,7 @@ from annotator.learning.arrays import load_array, save_array, save_arrays, save_
 from annotator.learning.choosing import Chosen
 from annotator.learning.committee import MemberOptions, affordable, draws
 from annotator.learning.earlier import earlier_proba, earlier_round
+from annotator.learning.costs import pool_cost
 from annotator.learning.errors import RankingFailed
 from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows
@@ -192,6 +193,8 @@ def _pool(work: Work, strategy: Strategy, rows: Ints, options: MemberOptions | N
         signals["previous"] = earlier_proba(work, _earlier(work), rows)
     if "features" in needs:
         signals["features"] = _pool_features(work, rows)
+    if "cost" in needs:
+        signals["cost"] = pool_cost(work.round.project_id, rows)
     return Pool(ids=rows, multi_label=work.multi, outlier=work.outlier, **signals)
 
 
