@@ -2,7 +2,7 @@
 
 import array_api_compat
 
-from acquisition.arrays import Array, namespace, on_cpu, smallest_values, widen
+from acquisition.arrays import Array, namespace, on_cpu, smallest_k, smallest_values, widen
 from acquisition.space import blocks, make_space
 
 
@@ -26,12 +26,11 @@ def nearest_indices(features: Array, centres: Array, k: int) -> Array:
     xp = namespace(features, centres)
     centres = widen(centres)
     k = min(k, centres.shape[0])
-    return xp.concat(
-        [
-            smallest_k(squared_distances(block, centres), k)
-            for block in _blocks(features, centres.shape[0] + features.shape[1])
-        ]
-    )
+    others = make_space(centres)
+    found = []
+    for start, stop in blocks(features.shape[0], centres.shape[0], cpu=on_cpu(features)):
+        found.append(smallest_k(make_space(widen(features[start:stop, :])).squared_to(others), k))
+    return xp.concat(found)
 
 
 def distance_to(features: Array, centres: Array, index: Array) -> Array:
