@@ -74,7 +74,7 @@ class MappingForm(forms.Form):
     keep_rest = forms.BooleanField(
         label="Keep the other columns too",
         required=False,
-        help_text="Annotators can see them beside the item.",
+        help_text="As metadata of the item. Annotators do not see them: they may hold the answer.",
     )
     delimiter = forms.ChoiceField(label="Delimiter", choices=list(DELIMITERS.items()))
     header = forms.ChoiceField(label="Header", choices=HEADER_CHOICES)

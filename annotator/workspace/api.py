@@ -103,7 +103,6 @@ class DraftOut(serializers.Serializer[Any]):
 class RecentOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     item_id = serializers.IntegerField()
-    external_id = serializers.CharField()
     kind = serializers.ChoiceField(choices=["annotation", "skip"])
     classes = serializers.ListField(child=serializers.CharField())
     at = serializers.DateTimeField()
@@ -168,7 +167,7 @@ def next_items(request: Request, project_id: int) -> Response:
     ],
 )
 @api_view(["GET", "POST"])
-@needs(GET=READ, POST=ANNOTATE, hot=True)
+@needs(GET=READ, POST=ANNOTATE, hot=("POST",))
 def answers(request: Request, project_id: int) -> Response:
     """POST answers an item in this person's hands, or answers it anew. GET lists everybody's, for those who inspect."""
     return (
@@ -216,7 +215,7 @@ def withdraw(request: Request, project_id: int) -> Response:
 )
 @extend_schema(methods=["POST"], operation_id="skips_add", request=SkipIn, responses={201: SkipOut})
 @api_view(["GET", "POST"])
-@needs(GET=READ, POST=ANNOTATE, hot=True)
+@needs(GET=READ, POST=ANNOTATE, hot=("POST",))
 def skips(request: Request, project_id: int) -> Response:
     """POST passes an item over. GET lists everybody's skips, for those who inspect."""
     return _skip(request, project_id) if request.method == "POST" else answers_api.skips(request, project_id)
@@ -300,7 +299,6 @@ def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool) -> dict[s
         "id": lease.item_id,
         "row": lease.row,
         "external_id": lease.external_id if named else "",
-        "meta": {"image": lease.meta["image"]} if "image" in lease.meta else {},
     }
     if lease.asset_id:
         item["url"] = reverse("items:asset", args=[project_id, lease.asset_id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 from typing import Any
 
 import pytest
@@ -116,3 +117,16 @@ def test_a_full_disk_leaves_no_half_snapshot(project: Project, monkeypatch: pyte
     assert "disk of the server is full" in snapshot.job.error
     assert not snapshot.ready
     assert not any(path.is_file() for path in snapshot.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut"])
+def test_a_file_that_is_not_what_was_frozen_is_not_exported(project: Project, damage: str) -> None:
+    frozen = freeze(project)
+    lines = gzip.decompress(frozen.path.read_bytes())
+    spoilt = gzip.compress(lines.replace(b"cat", b"dog"))
+    frozen.path.write_bytes(spoilt if damage == "changed" else frozen.path.read_bytes()[:-20])
+    made = export(project, "native", snapshot=frozen)
+    assert made.job is not None
+    assert made.job.state == "failed"
+    assert "changed or damaged" in made.job.error
+    assert not made.files
