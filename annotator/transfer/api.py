@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import KeyField, RowsJSONParser, parsed
+from annotator.common.api import KeyField, PageQuery, RowsJSONParser, listed, page_out, parsed, queried
 from annotator.common.errors import Conflict, Invalid
 from annotator.common.idempotency import idempotent
 from annotator.common.permissions import IMPORT, READ, needs
@@ -140,20 +140,42 @@ class ImportOut(serializers.Serializer[Any]):
     )
 
 
+class ImportRowOut(serializers.Serializer[Any]):
+    """An import as its list tells it; `check` is the job of its dry run."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+    format = serializers.CharField()
+    source = serializers.CharField()
+    job = JobOut(allow_null=True)
+    check = JobOut(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
 @extend_schema(
+    methods=["GET"],
+    operation_id="imports_list",
+    parameters=[PageQuery],
+    responses=page_out("ImportsPage", ImportRowOut),
+)
+@extend_schema(
+    methods=["POST"],
     operation_id="imports_create",
     request={"multipart/form-data": UploadIn, "application/json": ItemsIn},
     responses={200: ItemsOut, 202: ImportOut},
 )
-@api_view(["POST"])
+@api_view(["GET", "POST"])
 @parser_classes([LimitedMultiPartParser, RowsJSONParser])
-@needs(POST=IMPORT)
+@needs(GET=(READ, IMPORT), POST=IMPORT)
 @idempotent()
-def create_import(request: Request, project_id: int) -> Response:
-    """Files become a job (202), with `dry_run=true` one that only checks; a JSON body with up to 1,000 texts is added
-    at once (200). All can be repeated."""
+def imports(request: Request, project_id: int) -> Response:
+    """Imports, newest first. POST: files become a job (202), with `dry_run=true` one that only checks; a JSON body with
+    up to 1,000 texts is added at once (200). All can be repeated."""
     user = current_user(request)
     project, _ = can_manage(user, project_id)
+    if request.method == "GET":
+        found = Import.objects.filter(project=project).select_related("job", "dry_job")
+        return listed(request, found, queried(PageQuery, request), lambda rows: list(map(_row_json, rows)))
     if (request.content_type or "").startswith("multipart/"):
         return _start(request, project)
     if project.modality != Project.Modality.TEXT:
@@ -196,6 +218,15 @@ def start_checked(request: Request, project_id: int, job_id: int) -> Response:
         )
     services.start_import(record=record, options=Options.from_json(record.options), user=user)
     return Response(import_json(record), status=202)
+
+
+def _row_json(record: Import) -> dict[str, Any]:
+    names = ("id", "title", "format", "source", "created_at")
+    return {
+        **{name: getattr(record, name) for name in names},
+        "job": job_json(record.job) if record.job else None,
+        "check": job_json(record.dry_job) if record.dry_job else None,
+    }
 
 
 def _import_of(project_id: int, job_id: int) -> tuple[Import, bool]:

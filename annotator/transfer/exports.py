@@ -32,6 +32,7 @@ KIND = "export"
 NATIVE = "native"
 MANIFEST_VERSION = 1
 PREVIEWED = 2_000  # items: more would keep a page waiting
+PREVIEWED_BYTES = 8 * 2**20
 EVERY = 1_000
 
 
@@ -127,7 +128,12 @@ def preview_losses(
     selection: Selection | None = None,
     formula_guard: bool = True,
 ) -> list[Loss] | None:
-    """What the export would lose, counted now; None for data sets too large to do so while somebody waits."""
+    """What the export would lose, counted now; None for data sets too large to do so while somebody waits.
+
+    Invalid for a format that does not write such projects.
+    """
+    if not kind.writes(modality=project.modality, task=project.task):
+        raise Invalid(f"This project cannot be exported as {kind.title}.", code="no_such_format")
     dataset = open_dataset(project=project, snapshot=snapshot, selection=selection or Selection())
     if dataset.count > PREVIEWED:
         return None
@@ -135,9 +141,25 @@ def preview_losses(
     context = context_of(dataset, project.pk, formula_guard=formula_guard)
     target = DryTarget(context, losses)
     assert kind.write is not None
-    kind.write(losses.pass_on(_items(entry.line for entry in dataset.entries())), target)
+    try:
+        kind.write(losses.pass_on(_items(_few(dataset.entries()))), target)
+    except _TooLarge:
+        return None
     _count_schema(losses, kind, context)
     return losses.report()
+
+
+class _TooLarge(Exception):
+    """More bytes than are read while somebody waits."""
+
+
+def _few(entries: Iterator[Entry]) -> Iterator[bytes]:
+    total = 0
+    for entry in entries:
+        total += len(entry.line)
+        if total > PREVIEWED_BYTES:
+            raise _TooLarge
+        yield entry.line
 
 
 class _Written:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -165,3 +166,24 @@ def test_pages_say_what_does_not_work(root: Path, client: Client, settings: Lazy
     settings.IMPORT_ROOTS = []
     assert "ANNOTATOR_IMPORT_ROOTS" in client.get(url).content.decode()
     assert url not in client.get(reverse("transfer:import", args=[project.pk])).content.decode()
+
+
+def test_programs_look_into_folders_and_import_them(
+    settings: LazySettings, tmp_path: Path, client: Client
+) -> None:
+    (tmp_path / "root" / "inside").mkdir(parents=True)
+    (tmp_path / "root" / "inside" / "a.csv").write_text("text,label\none,cat\n")
+    settings.IMPORT_ROOTS, settings.MEDIA_ROOT = [tmp_path / "root"], tmp_path / "media"
+    project = make_project()
+    client.force_login(project.created_by)
+    address = reverse("api:imports_folder", args=[project.pk])
+    assert client.get(address).json() == {"roots": ["root"], "folders": []}
+    assert client.get(address, {"root": 0}).json()["folders"] == ["inside"]
+    assert client.get(address, {"root": 0, "folder": "../.."}).status_code == 404
+    body = {"root": 0, "folder": "inside", "options": {"label": ""}}
+    answered = client.post(address, json.dumps(body), content_type="application/json")
+    assert answered.status_code == 202, answered.content
+    run_job(answered.json()["job"]["id"])
+    assert Item.objects.get(project=project).text == "one"
+    [row] = client.get(reverse("api:imports", args=[project.pk])).json()["results"]
+    assert (row["title"], row["source"], row["job"]["state"]) == ("root/inside", "server", "succeeded")
