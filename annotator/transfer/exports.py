@@ -18,6 +18,7 @@ from annotator.common.errors import Conflict, Invalid
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, start_job
 from annotator.projects.models import Project
+from annotator.transfer import card
 from annotator.transfer.dataset import Dataset, Entry, context_of, open_dataset
 from annotator.transfer.disk import nothing_half_written
 from annotator.transfer.formats import FORMATS, Format, export_formats
@@ -242,6 +243,8 @@ def _write(export: Export, dataset: Dataset, folder: Path, run: JobRun) -> _Writ
             "losses": [loss.to_json() for loss in losses.report()],
         }
         extra = _papers(manifest, losses.report())
+        if kind.key == NATIVE and not plain:
+            extra[card.NAME] = card.card(dataset.header, manifest).encode()
         run.progress(tally.items, stage="Packing")
         if plain:
             suffix = kind.plain.rpartition(".")[2]

@@ -16,6 +16,7 @@ from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
 from annotator.jobs import services as jobs
 from annotator.jobs.models import Job
+from annotator.learning.services import settings_of
 from annotator.projects.models import Project
 from annotator.transfer import exports, records
 from annotator.transfer.dataset import LiveDataset
@@ -248,3 +249,13 @@ def test_deleting_removes_the_files_but_not_while_they_are_written(
     waiting = create_export(project=project, format_key="csv", user=None)
     with pytest.raises(Conflict):
         delete_export(export=waiting)
+
+
+def test_a_native_archive_carries_its_data_card(project: Project) -> None:
+    files = unpacked(export(project, "native"))
+    card = files["README.md"].decode()
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["digest"] in card
+    assert "| Items | 8, text |".replace("8", str(manifest["counts"]["records"])) in card
+    assert f"the strategy `{settings_of(project).strategy}`" in card
+    assert all(f"`{each['key']}`" in card for each in manifest["classes"])
