@@ -107,11 +107,12 @@ def import_bucket(request: Request, project_id: int) -> Response:
 def _started(record: Import, user: User, given: dict[str, Any]) -> dict[str, Any]:
     """Import with what is guessed of the list, but for what is given; or only check, where `dry_run` says so."""
     checked = given.pop("dry_run")
-    options = Options.from_json(services.look(record).options.to_json() | given)
-    if checked:
-        dry_run.start(record=record, options=options, user=user)
-    else:
-        services.start_import(record=record, options=options, user=user)
+    with services.kept_or_forgotten(record):
+        options = Options.from_json(services.look(record).options.to_json() | given)
+        if checked:
+            dry_run.start(record=record, options=options, user=user)
+        else:
+            services.start_import(record=record, options=options, user=user)
     return import_json(record, checked)
 
 
