@@ -24,7 +24,7 @@ from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
-from annotator.transfer.disk import nothing_half_written
+from annotator.transfer.disk import full_disk_in_words, nothing_half_written
 from annotator.transfer.formats import (
     FORMATS,
     FormatError,
@@ -179,7 +179,7 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     known = known_labels(record.project.schema)
     run.progress(counts.rows, stage="Reading")
     try:
-        with ErrorFile(record.errors_path, counts.error_bytes) as errors:
+        with full_disk_in_words(), ErrorFile(record.errors_path, counts.error_bytes) as errors:
             for batch in ahead(batches(record, skip=counts.rows)):
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
