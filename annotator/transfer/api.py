@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
+from annotator.accounts.models import User
 from annotator.common.api import KeyField, PageQuery, RowsJSONParser, listed, page_out, parsed, queried
 from annotator.common.errors import Conflict, Invalid
 from annotator.common.idempotency import idempotent
@@ -146,7 +147,7 @@ class ImportRowOut(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     title = serializers.CharField()
     format = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     job = JobOut(allow_null=True)
     check = JobOut(allow_null=True)
     created_at = serializers.DateTimeField()
@@ -246,7 +247,22 @@ def _start(request: Request, project: Project) -> Response:
         given = checked.validated_data
     dry = serializers.BooleanField().run_validation(data.get("dry_run", False))
     user = current_user(request)
-    record = _record(request, project)
+    if (number := data.get("upload")) is not None:
+        # What was sent in pieces stays, so that it can be imported with other options.
+        record = _uploaded(number, project)
+        _begin(record, given, user, dry=dry)
+        return Response(import_json(record, dry), status=202)
+    files = request.FILES.getlist("files")
+    if not files:
+        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
+    record = services.receive_files(project=project, user=user, files=files)
+    with services.kept_or_forgotten(record):
+        _begin(record, given, user, dry=dry)
+    return Response(import_json(record, dry), status=202)
+
+
+def _begin(record: Import, given: dict[str, Any], user: User, *, dry: bool) -> None:
+    """Start the import, or its dry run, with what is guessed but for what is given."""
     guessed = services.look(record).options
     how = {name: given[name] for name in ("encoding", "delimiter", "header", "sheet") if name in given}
     if how:
@@ -256,22 +272,15 @@ def _start(request: Request, project: Project) -> Response:
         dry_run.start(record=record, options=options, user=user)
     else:
         services.start_import(record=record, options=options, user=user)
-    return Response(import_json(record, dry), status=202)
 
 
-def _record(request: Request, project: Project) -> Import:
-    """The files sent along, or those of a complete upload in pieces."""
-    number = cast("dict[str, Any]", request.data).get("upload")
-    if number is not None:
-        key = KeyField().run_validation(number)
-        found = Import.objects.filter(project=project, pk=key, complete=True).first()
-        if found is None:
-            raise Invalid("There is no complete upload of this number.", code="no_upload")
-        return found
-    files = request.FILES.getlist("files")
-    if not files:
-        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
-    return services.receive_files(project=project, user=current_user(request), files=files)
+def _uploaded(number: Any, project: Project) -> Import:
+    """A complete upload in pieces."""
+    key = KeyField().run_validation(number)
+    found = Import.objects.filter(project=project, pk=key, complete=True).first()
+    if found is None:
+        raise Invalid("There is no complete upload of this number.", code="no_upload")
+    return found
 
 
 def json_object(text: Any) -> Any:

@@ -31,6 +31,7 @@ PREVIEW_CHARACTERS = 600
 # What is checked within the request that asks for it: it takes less than half a second.
 AT_ONCE_ROWS = 2_000
 AT_ONCE_BYTES = 2**20
+AT_ONCE_UNPACKED = 16 * 2**20  # characters; packed tables may hold many times their own size
 
 
 class TooMany(Exception):
@@ -105,6 +106,8 @@ def _check(record: Import, run: JobRun | None) -> dict[str, Any]:
     with _checker(record) as checker, ErrorFile(record.check_path, 0) as errors:
         coming = batches(record, pictures=False)
         for batch in ahead(coming) if run else coming:
+            if run is None and batch.size >= AT_ONCE_UNPACKED:
+                raise TooMany
             findings = checker.check(batch.items)
             _count(batch, findings, counts, errors, known)
             for n in range(min(len(batch.items), PREVIEW_ITEMS - len(preview))):

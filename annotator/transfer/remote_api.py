@@ -55,12 +55,14 @@ class BucketIn(HowIn):
 
 
 class FolderQuery(serializers.Serializer[Any]):
-    root = serializers.IntegerField(required=False, min_value=0, max_value=10**6)
+    root = serializers.IntegerField(required=False, min_value=0, max_value=10**6)  # type: ignore[assignment]
     folder = serializers.CharField(default="", allow_blank=True, max_length=4_000)
 
 
 class FolderIn(serializers.Serializer[Any]):
-    root = serializers.IntegerField(min_value=0, max_value=10**6, help_text="Number of the root in the list.")
+    root = serializers.IntegerField(  # type: ignore[assignment]
+        min_value=0, max_value=10**6, help_text="Number of the root in the list."
+    )
     folder = serializers.CharField(
         default="",
         allow_blank=True,
@@ -158,11 +160,12 @@ def import_folder(request: Request, project_id: int) -> Response:
 def _started(record: Import, user: User, given: dict[str, Any]) -> dict[str, Any]:
     """Import with what is guessed of the list, but for what is given; or only check, where `dry_run` says so."""
     checked = given.pop("dry_run")
-    options = Options.from_json(services.look(record).options.to_json() | given)
-    if checked:
-        dry_run.start(record=record, options=options, user=user)
-    else:
-        services.start_import(record=record, options=options, user=user)
+    with services.kept_or_forgotten(record):
+        options = Options.from_json(services.look(record).options.to_json() | given)
+        if checked:
+            dry_run.start(record=record, options=options, user=user)
+        else:
+            services.start_import(record=record, options=options, user=user)
     return import_json(record, checked)
 
 

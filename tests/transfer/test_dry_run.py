@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -276,3 +279,12 @@ def test_an_unknown_policy_is_refused(project: Project) -> None:
     api.force_authenticate(join(project, Role.MANAGER))
     sent = {"files": [upload("a.csv", TABLE)], "options": '{"conflict": "overwrite"}'}
     assert api.post(f"/api/v1/projects/{project.pk}/imports/", sent, format="multipart").status_code == 400
+
+
+def test_a_small_file_that_unpacks_to_much_is_checked_by_a_job(project: Project) -> None:
+    packed = io.BytesIO()
+    pq.write_table(pa.table({"text": ["y" * 10**6] * 40}), packed)
+    assert packed.tell() < 2**20
+    record = receive(project, upload("a.parquet", packed.getvalue()))
+    options = services.look(record).options
+    assert dry_run.begin(record=record, options=options, user=None) is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from datetime import timedelta
 from typing import Any
 
@@ -344,3 +345,22 @@ def test_rows_are_added_at_once(project: Project) -> None:
         (2, services.TAKEN),
     ]
     assert ImportedLabel.objects.get().source == "test"
+
+
+def test_a_disk_that_fills_during_an_import_is_said_and_the_import_goes_on_later(
+    images: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    record = receive(images, upload("1.png", image_bytes()))
+    with monkeypatch.context() as patch:
+        patch.setattr("annotator.items.files.store", fill)
+        job = start(record)
+        jobs.run_job(job.pk)
+    job.refresh_from_db()
+    assert (job.state, "disk of the server is full" in job.error) == (Job.State.FAILED, True)
+    record.refresh_from_db()
+    again = start(record)
+    jobs.run_job(again.pk)
+    assert Item.objects.count() == 1
