@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -33,6 +34,7 @@ from annotator.projects.models import LabelClass, LabelSchema, Project
 from annotator.regions import parse_regions
 from annotator.transfer.formats import FormatError, Source
 from annotator.transfer.formats.native import picture, record_lines
+from annotator.transfer.formats.parts import scores_of
 from annotator.transfer.models import RestoredPerson
 from annotator.transfer.records import LEARNING, SETTINGS, ExportItem
 
@@ -130,11 +132,14 @@ def restore(*, project: Project, source: Source, resumed: bool = False) -> Itera
                 version.version: frozenset(version.classes.values_list("key", flat=True))
                 for version in project.schemas.all()
             }
+            before = -1
             for batch in _batches(lines):
                 items = [_checked(line, project, done.keys) for line in batch]
+                before = _last_row(items, before)
                 kept = [
                     (i, line) for i, line in zip(items, batch, strict=True) if last is None or i.row > last
                 ]
+                _compare(project, items[: len(items) - len(kept)])
                 if kept:
                     _store(project, kept, archive)
                 done.items += len(kept)
@@ -221,33 +226,53 @@ def _checked(line: bytes, project: Project, keys: Mapping[int, frozenset[str]]) 
         if ESCAPED_NUL.search(line):
             raise ValueError("it contains a NUL character")
         item = ExportItem.from_line(line)
-        _check_content(item, project)
+        _check_content(item)
         if item.split not in Item.Split.values or not isinstance(item.meta, dict):
             raise ValueError("its split or its metadata are wrong")
         if not isinstance(item.external_id, str) or not item.external_id or len(item.external_id) > 500:
             raise ValueError("its id is missing or too long")
-        if not isinstance(item.row, int) or not 0 <= item.row < 2**31 - 1:
+        if not _is_whole(item.row) or not 0 <= item.row < 2**31 - 1:
             raise ValueError("its row is no row")
         for moment in _moments(item):
             datetime.fromisoformat(moment)
         _check_answers(item, project, keys)
         _check_others(item)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         shown = line[:100].decode("utf-8", "replace")
         raise RestoreFailed(f"A record cannot be restored: {error}.", hint=f"It begins {shown}") from error
     return item
 
 
-def _check_content(item: ExportItem, project: Project) -> None:
+def _last_row(items: list[ExportItem], before: int) -> int:
+    """The last of the rows, which must ascend: the next free one is counted from it."""
+    for item in items:
+        if item.row <= before:
+            raise RestoreFailed(f"Row {item.row} stands behind row {before}: the records are not in order.")
+        before = item.row
+    return before
+
+
+def _compare(project: Project, items: list[ExportItem]) -> None:
+    """What an earlier run brought in must still be what the file says: else rows would be taken for others."""
+    there = project.items.filter(row__in=[item.row for item in items])
+    found = {row: rest for row, *rest in there.values_list("row", "external_id", "content_hash")}
+    for item in items:
+        if found.get(item.row, [item.external_id, item.content_hash]) != [item.external_id, item.content_hash]:
+            raise RestoreFailed(
+                "Other items were added to this project since the restore began.",
+                hint="Make a new project to restore the export into.",
+            )
+
+
+def _check_content(item: ExportItem) -> None:
     if (item.text is None) == (item.asset is None):
         raise ValueError("it needs either a text or an image")
     try:
-        if item.text is not None:
-            text.probe(item.text)
+        digest = item.asset["digest"] if item.asset is not None else text.probe(item.text or "").digest
     except ModalityError as error:
         raise ValueError(str(error)) from error
-    if not re.fullmatch("[0-9a-f]{64}", item.content_hash):
-        raise ValueError("its content hash is none")
+    if not re.fullmatch("[0-9a-f]{64}", item.content_hash) or item.content_hash != digest:
+        raise ValueError("its content hash is not that of its content")
 
 
 def _moments(item: ExportItem) -> Iterator[str]:
@@ -269,20 +294,42 @@ def _check_answers(item: ExportItem, project: Project, keys: Mapping[int, frozen
         parsed = parse_regions(vote.regions, classes=keys[vote.schema_version], task=project.task)
         if parsed != vote.regions or vote.state not in Annotation.State.values:
             raise ValueError("an answer is not in its canonical form")
+        if not isinstance(vote.annotator, str) or not isinstance(vote.current, bool):
+            raise ValueError("an answer does not say whose it is or whether it counts")
+        if not _is_whole(vote.revision) or not (vote.seconds is None or _is_number(vote.seconds)):
+            raise ValueError("a number of an answer is none")
         _check_objects(vote.served, vote.suggestion)
 
 
 def _check_others(item: ExportItem) -> None:
     for skip in item.skips:
-        if skip["policy"] not in Project.SkipPolicy.values or len(skip["reason"]) > 500:
+        if skip["policy"] not in Project.SkipPolicy.values or not isinstance(skip["withdrawn"], bool):
+            raise ValueError("a skip is wrong")
+        if not isinstance(skip["annotator"], str) or not _is_text(skip["reason"], 500):
             raise ValueError("a skip is wrong")
         _check_objects(skip["served"], None)
     if item.imported_label is not None:
         classes = item.imported_label["classes"]
         if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
             raise ValueError("its imported label is wrong")
+        if not isinstance(item.imported_label["source"], str):
+            raise ValueError("the source of its imported label is wrong")
     for each in item.predictions:
         _check_objects(each["classes"], None)
+        if not isinstance(each["source"], str) or scores_of(each["classes"]).keys() != each["classes"].keys():
+            raise ValueError("a prediction is not a finite number for each class")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_text(value: Any, length: int) -> bool:
+    return isinstance(value, str) and len(value) <= length
 
 
 def _check_objects(first: Any, second: Any) -> None:

@@ -128,7 +128,9 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
         refuse_started(locked)
         params = {"import": record.pk, "title": f"Import of {record.title}"}
         job = start_job(kind=KIND, project_id=record.project_id, created_by=user, params=params)
-        record.job, record.options, record.counts = job, options.to_json(), {}
+        # A restore that ended halfway goes on: what is in already keeps the project from beginning another.
+        counts = {"restored": True} if locked.counts.get("restored") else {}
+        record.job, record.options, record.counts = job, options.to_json(), counts
         record.save(update_fields=["job", "options", "counts"])
     return job
 

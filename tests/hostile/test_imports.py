@@ -21,7 +21,7 @@ from annotator.transfer import remote
 from tests.factories import make_project
 from tests.hostile import corpus
 from tests.hostile.pushing import assert_words, push, reasons_of
-from tests.transfer.makers import upload, zip_bytes
+from tests.transfer.makers import start, upload, zip_bytes
 
 pytestmark = pytest.mark.django_db
 ROUTINE = settings(
@@ -178,7 +178,7 @@ ADDRESSES = [
 
 def test_no_address_of_a_list_reaches_what_is_not_public(images: Project) -> None:
     record = remote.receive_url_texts(project=images, user=None, urls=ADDRESSES)
-    job = remote.start(record=record, user=None, changes={"by_reference": True})
+    job = start(record, by_reference=True)
     run_job(job.pk)
     record.refresh_from_db()
     job.refresh_from_db()
@@ -196,7 +196,7 @@ def test_lists_of_anything_are_read(images: Project, urls: list[str]) -> None:
     """Nothing in them is an address, so nothing is asked."""
     try:
         record = remote.receive_url_texts(project=images, user=None, urls=[f"x{url}" for url in urls])
-        job = remote.start(record=record, user=None, changes={})
+        job = start(record)
     except AnnotatorError as error:
         assert_words(error.message)
         return
