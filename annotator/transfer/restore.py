@@ -257,7 +257,10 @@ def _compare(project: Project, items: list[ExportItem]) -> None:
     there = project.items.filter(row__in=[item.row for item in items])
     found = {row: rest for row, *rest in there.values_list("row", "external_id", "content_hash")}
     for item in items:
-        if found.get(item.row, [item.external_id, item.content_hash]) != [item.external_id, item.content_hash]:
+        if found.get(item.row, [item.external_id, item.content_hash]) != [
+            item.external_id,
+            item.content_hash,
+        ]:
             raise RestoreFailed(
                 "Other items were added to this project since the restore began.",
                 hint="Make a new project to restore the export into.",
