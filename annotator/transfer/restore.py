@@ -172,7 +172,7 @@ def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
                 **{name: getattr(settings, name) for name in LEARNING}
             )
     except (KeyError, TypeError, ValueError, AttributeError, DatabaseError) as error:
-        raise RestoreFailed(f"The beginning of the export cannot be read: {error}.") from error
+        raise RestoreFailed(f"The beginning of the export cannot be read: {_words(error)}.") from error
     except Invalid as error:
         raise RestoreFailed(f"The classes of the export are not allowed: {error.message}") from error
     except ValidationError as error:
@@ -239,8 +239,20 @@ def _checked(line: bytes, project: Project, keys: Mapping[int, frozenset[str]]) 
         _check_others(item)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         shown = line[:100].decode("utf-8", "replace")
-        raise RestoreFailed(f"A record cannot be restored: {error}.", hint=f"It begins {shown}") from error
+        raise RestoreFailed(
+            f"A record cannot be restored: {_words(error)}.", hint=f"It begins {shown}"
+        ) from error
     return item
+
+
+def _words(error: Exception) -> str:
+    """What is wrong with a value, for people."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, TypeError | AttributeError | OverflowError | RecursionError):
+        return "a part is not of the kind that belongs there"
+    told = (str(error).splitlines() or [""])[0][:200].rstrip(".")
+    return "".join(c if c.isprintable() else "�" for c in told)
 
 
 def _last_row(items: list[ExportItem], before: int) -> int:
@@ -360,7 +372,7 @@ def _store(
             Project.objects.filter(pk=project.pk).update(next_row=items[-1].row + 1)
     except (DatabaseError, IntegrityError) as error:
         raise RestoreFailed(
-            f"Records {items[0].row} to {items[-1].row} contradict each other: {str(error).splitlines()[0]}."
+            f"Records {items[0].row} to {items[-1].row} contradict each other: {_words(error)}."
         ) from error
 
 

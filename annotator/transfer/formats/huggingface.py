@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -315,9 +314,10 @@ def read_folder(source: Source, options: Options) -> Iterator[Row | RowError]:
         values = known.get(name, {})
         found = values.get("label_names", values.get("label"))
         listed = found if isinstance(found, list) else [found]
+        given = values.get("id")
         yield Row(
             line=row.line,
-            external_id=given if isinstance(given := values.get("id"), str) and given else name,
+            external_id=str(given) if isinstance(given, str | int) and given != "" else name,
             payload=row.payload,
             labels=tuple(each for each in listed if isinstance(each, str)),
             split=PurePosixPath(name).parts[0] if PurePosixPath(name).parts[0] in PARTS else "",
