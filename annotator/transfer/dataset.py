@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,15 +108,18 @@ class FrozenDataset:
         self._path, self._filters = snapshot.path, filters
         self.count = int(snapshot.counts.get("items", 0))
         self.divided = bool(snapshot.selection.get("splits"))
-        with _packed(self._path) as file:
+        self._digest = snapshot.digest
+        with _packed(self._path) as file, _undamaged():
             self.header: dict[str, Any] = json.loads(file.readline())
 
     def entries(self, watch: Watch | None = None) -> Iterator[Entry]:
         everything = self._filters == Filters()
         pictures = self.header["project"]["modality"] == Project.Modality.IMAGE
-        with _packed(self._path) as file:
+        digest = sha256()
+        with _packed(self._path) as file, _undamaged():
             file.readline()
             for row, line in enumerate(file):
+                digest.update(line)
                 if everything and not pictures:
                     yield Entry(row, None, line)
                     continue
@@ -123,6 +129,21 @@ class FrozenDataset:
                     split=item.split, classes=item.consensus, agreement=item.agreement, last=last
                 ):
                     yield Entry(item.row, item.asset, line)
+            if digest.hexdigest() != self._digest:
+                raise ValueError("other records than were frozen")
+
+
+@contextmanager
+def _undamaged() -> Iterator[None]:
+    """What is not as it was frozen is not exported."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise Conflict(
+            "The file of this snapshot is damaged or was changed on the server.",
+            code="snapshot_damaged",
+            hint="Restore it from a backup, or freeze the data set anew.",
+        ) from error
 
 
 def _packed(path: Path) -> gzip.GzipFile:
