@@ -182,7 +182,9 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
 
 def restores(record: Import) -> bool:
     """Whether the import brings a whole project back: a native export, into one without items or behind its first part."""
-    return record.format == "native" and (bool(record.counts.get("restored")) or can_restore(record.project))
+    return FORMATS[record.format].restores and (
+        bool(record.counts.get("restored")) or can_restore(record.project)
+    )
 
 
 def _restore(record: Import, source: Source, counts: Counts, run: JobRun) -> dict[str, Any]:

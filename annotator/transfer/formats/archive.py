@@ -194,6 +194,7 @@ FORMAT = Format(
     extensions=(".zip",),
     inspect=inspect,
     read=read,
+    asks=frozenset({"folder_labels"}),
     write=class_folders.write,
     holds=class_folders.HOLDS,
     tasks=frozenset({"single"}),

@@ -199,5 +199,6 @@ FORMAT = Format(
     write=write,
     holds=EVERYTHING,
     plain=RECORDS,
+    restores=True,
     about="Everything, and the only one from which a project can be restored exactly.",
 )
