@@ -28,7 +28,8 @@ from annotator.transfer import restore as module
 from annotator.transfer import services
 from annotator.transfer.formats import Source
 from annotator.transfer.models import RestoredPerson
-from annotator.transfer.restore import Restored, RestoreFailed, can_restore, restore
+from annotator.transfer.restore import Restored, can_restore, restore
+from annotator.transfer.restored_records import RestoreFailed
 from tests.factories import join, make_project
 from tests.hostile.pushing import assert_words
 from tests.transfer.makers import receive, run, start, upload
