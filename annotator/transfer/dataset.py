@@ -140,7 +140,7 @@ def _whole() -> Iterator[None]:
     """What a damaged file raises, in words."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError, TypeError) as error:
         raise Conflict(DAMAGED, code="snapshot_damaged", hint=RESTORE_FILE) from error
 
 

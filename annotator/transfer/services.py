@@ -145,7 +145,9 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
         refuse_started(locked)
         params = {"import": record.pk, "title": f"Import of {record.title}"}
         job = start_job(kind=KIND, project_id=record.project_id, created_by=user, params=params)
-        record.job, record.options, record.counts = job, options.to_json(), {}
+        # A restore that ended halfway goes on: what is in already keeps the project from beginning another.
+        counts = {"restored": True} if locked.counts.get("restored") else {}
+        record.job, record.options, record.counts = job, options.to_json(), counts
         record.save(update_fields=["job", "options", "counts"])
     return job
 
@@ -173,7 +175,7 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     record = Import.objects.select_related("project").get(pk=import_id)
     counts = Counts.from_json(record.counts)
     sources = kind_of_source(record)
-    if record.format == "native" and (counts.restored or can_restore(record.project)):
+    if restores(record):
         return _restore(record, next(sources.files(record)), counts, run)
     total = sources.total(record)
     known = known_labels(record.project.schema)
@@ -193,6 +195,13 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
             on_items_added(project_id=record.project_id)
     remove_files(record)
     return counts.to_json()
+
+
+def restores(record: Import) -> bool:
+    """Whether the import brings a whole project back: a native export, into one without items or behind its first part."""
+    return FORMATS[record.format].restores and (
+        bool(record.counts.get("restored")) or can_restore(record.project)
+    )
 
 
 def _restore(record: Import, source: Source, counts: Counts, run: JobRun) -> dict[str, Any]:
@@ -273,7 +282,10 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
         )
         counts.rows += batch.rows
         counts.rejected += len(batch.errors)
-        store_predictions(record.project_id, batch.predictions)
+        came = {id(item): match for item, match in zip(batch.items, matches, strict=True)}
+        store_predictions(
+            record.project_id, [(item, came[id(item)], told) for item, told in batch.predictions]
+        )
         bad = list(batch.errors)
         for item, (name, line), match in zip(batch.items, batch.places, matches, strict=True):
             counts.add(item, match, known)

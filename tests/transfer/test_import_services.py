@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.matching import Match
-from annotator.items.models import Asset, ImportedLabel, Item
+from annotator.items.models import Asset, ImportedLabel, ImportedPrediction, Item
 from annotator.jobs import services as jobs
 from annotator.jobs.models import Job
 from annotator.labeling.models import Annotation, QueueEntry
@@ -330,6 +331,21 @@ def test_progress_estimates_the_number_of_rows(project: Project, monkeypatch: py
 
 
 # Rows without files
+
+
+@pytest.mark.parametrize(("conflict", "expected"), [("keep", {}), ("new", {"1#2": 0.7})])
+def test_predictions_follow_a_row_to_the_id_it_gets(
+    project: Project, conflict: str, expected: dict[str, float]
+) -> None:
+    run(project, upload("before.csv", "id,text\n1,before\n"))
+    task = {
+        "data": {"text": "after", "external_id": "1"},
+        "predictions": [{"model_version": "m", "classes": {"cat": 0.7}}],
+    }
+    for _ in range(2):
+        run(project, upload("tasks.json", json.dumps([task])), conflict=conflict)
+    kept = ImportedPrediction.objects.values_list("item__external_id", "classes__cat")
+    assert dict(kept) == expected
 
 
 def test_rows_are_added_at_once(project: Project) -> None:

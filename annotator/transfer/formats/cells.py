@@ -8,6 +8,7 @@ from typing import Any
 
 from annotator.transfer.formats.base import EXCERPT, Layout, Options, Row, RowError
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for formulas
 # Names under which people keep these, best first.
 GUESSES = {
     "text": (

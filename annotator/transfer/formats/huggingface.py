@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -289,7 +288,7 @@ def _class_names(noted: str) -> list[str]:
 
 
 def recognises_folder(source: Source) -> bool:
-    if not zipfile.is_zipfile(source.path):
+    if not archive.is_archive(source):
         return False
     with archive.opened(source) as file:
         return any(PurePosixPath(name).name == METADATA for name in file.namelist())
@@ -318,28 +317,40 @@ def read_folder(source: Source, options: Options) -> Iterator[Row | RowError]:
         values = known.get(name, {})
         found = values.get("label_names", values.get("label"))
         listed = found if isinstance(found, list) else [found]
+        given = values.get("id")
         yield Row(
             line=row.line,
-            external_id=str(values.get("id") or name),
+            external_id=str(given) if isinstance(given, str | int) and given != "" else name,
             payload=row.payload,
             labels=tuple(each for each in listed if isinstance(each, str)),
             split=PurePosixPath(name).parts[0] if PurePosixPath(name).parts[0] in PARTS else "",
         )
 
 
+def _objects(lines: IO[bytes]) -> Iterator[Any]:
+    """What each line says, blank ones left out."""
+    while True:
+        with archive.unpacking():
+            line = lines.readline(MAX_CARD)
+        if not line:
+            return
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise FormatError(f"A line of {METADATA} is no JSON: {error}.") from error
+
+
 def _metadata(source: Source) -> dict[str, dict[str, Any]]:
     """What metadata.jsonl says, by the image's path in the archive; a few hundred bytes for each image."""
     known: dict[str, dict[str, Any]] = {}
     with archive.opened(source) as file:
-        for name in file.namelist():
+        for info in file.infolist():
+            name = info.filename
             if PurePosixPath(name).name != METADATA:
                 continue
-            with file.open(name) as lines:
-                while line := lines.readline(MAX_CARD):
-                    try:
-                        values = json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise FormatError(f"{name} cannot be read: {error}.") from error
+            with archive.entry(file, info) as lines:
+                for values in _objects(lines):
                     if isinstance(values, dict) and isinstance(values.get("file_name"), str):
                         path = PurePosixPath(name).parent / values.pop("file_name")
                         known[archive.safe_name(str(path))] = values
