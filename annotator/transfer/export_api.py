@@ -82,7 +82,7 @@ class LossOut(serializers.Serializer[Any]):
     words = serializers.CharField()
 
 
-class PreviewOut(serializers.Serializer[Any]):
+class LossPreviewOut(serializers.Serializer[Any]):
     losses = LossOut(many=True, allow_null=True, help_text="Null where there is too much to count at once.")
 
 
@@ -151,7 +151,7 @@ def exports_list(request: Request, project_id: int) -> Response:
     return Response(_export(export), status=202)
 
 
-@extend_schema(operation_id="exports_preview", request=ExportIn, responses=PreviewOut)
+@extend_schema(operation_id="exports_preview", request=ExportIn, responses=LossPreviewOut)
 @api_view(["POST"])
 @needs(POST=EXPORT)
 def preview(request: Request, project_id: int) -> Response:
