@@ -55,10 +55,10 @@ def test_votes_may_be_counted_against_the_mean():
     [
         ("variation_ratio", (0.5, 0)),
         ("vote_entropy", (0.5, 0)),
-        ("kl_to_consensus", (0.2958071195 / 2, 0)),
+        ("kl_to_consensus", (0.2958073480 / 2, 0)),
         ("mean_std", (0.3, 0)),
         ("mc_entropy", (0.9709505945 / 2, 0.5)),
-        ("bald", (0.2958071195 / 2, 0)),
+        ("bald", (0.2958073480 / 2, 0)),
     ],
 )
 def test_scores_of_many_labels_are_reduced(key, utility):
@@ -117,6 +117,9 @@ def test_modal_agrees(committee_draws):
         """What modAL asks of one: classes, and each member's probabilities (n, M, C)."""
 
         classes_ = np.arange(4)
+
+        def __len__(self):
+            return 5
 
         def vote(self, X):
             return committee_draws.argmax(axis=1)
