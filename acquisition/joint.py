@@ -60,7 +60,7 @@ class Configurations:
             part = draws[start : start + rows].transpose(2, 1, 0).reshape(members, -1)
             told = self.weight @ xlogx(self.posterior @ part)
             found[start : start + rows] -= told.reshape(classes, -1).sum(axis=0)
-        return np.maximum(found, 0.0)
+        return np.asarray(np.maximum(found, 0.0), dtype=np.float64)
 
     def with_answer_to(self, item: Floats, most: int, rng: np.random.Generator) -> "Configurations":
         """Each configuration with each answer to an item (C, M); a sample of `most` of them where they are more.

@@ -121,6 +121,9 @@ def test_modal_agrees(committee_draws):
         def __len__(self):
             return 5
 
+        def __iter__(self):
+            return iter(range(5))
+
         def vote(self, X):
             return committee_draws.argmax(axis=1)
 
