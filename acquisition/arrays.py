@@ -9,7 +9,6 @@ from typing import Any
 import array_api_compat
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 Array = Any
 Ints = npt.NDArray[np.int64]
@@ -138,6 +137,9 @@ def sum_by_label(rows: Array, label: Array, size: int, weights: Array | None = N
     """Sums (size, D) of the rows (n, D), times their weights (n,), of each label (n,) in 0..size-1."""
     xp = namespace(rows)
     if array_api_compat.is_numpy_array(rows):
+        # Here and not above: processes that only list strategies have no need of it.
+        import scipy.sparse
+
         # One pass over the rows in their order; sorting them by label first would copy them all.
         data = np.ones(len(label), dtype=rows.dtype) if weights is None else weights
         belongs = scipy.sparse.csc_array((data, label, np.arange(len(label) + 1)), shape=(size, len(label)))
