@@ -5,6 +5,8 @@ import array_api_compat
 from acquisition.arrays import Array, namespace, on_cpu, smallest_k, smallest_values, widen
 from acquisition.space import blocks, make_space
 
+_ROUNDINGS = 8
+
 
 def nearest_index(features: Array, centres: Array) -> Array:
     """Index (n,) of the nearest of centres (m, D), m > 0, by the product form."""
@@ -39,8 +41,12 @@ def distance_to(features: Array, centres: Array, index: Array) -> Array:
     centres = widen(centres)
     found = []
     for start, stop in blocks(features.shape[0], features.shape[1], cpu=on_cpu(features)):
-        difference = widen(features[start:stop, :]) - xp.take(centres, index[start:stop], axis=0)
-        found.append(xp.sqrt(xp.vecdot(difference, difference)))
+        block = widen(features[start:stop, :])
+        difference = block - xp.take(centres, index[start:stop], axis=0)
+        squared = xp.vecdot(difference, difference)
+        # A mean of equal rows may miss them by a rounding.
+        rounding = (_ROUNDINGS * xp.finfo(block.dtype).eps) ** 2 * xp.vecdot(block, block)
+        found.append(xp.sqrt(xp.where(squared <= rounding, xp.zeros_like(squared), squared)))
     return xp.concat(found)
 
 
