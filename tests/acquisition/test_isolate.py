@@ -164,8 +164,8 @@ def test_a_missing_ranking_is_told(tmp_path):
 
 
 def test_needs_are_checked_before_anything_is_started(tmp_path):
+    pool, labeled = example(signals=frozenset())
     with pytest.raises(MissingSignalError):
-        pool, labeled = example(signals=frozenset())
         run_isolated(registry.get("margin"), pool, labeled, 3, np.random.default_rng(0), {}, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
