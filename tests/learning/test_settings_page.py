@@ -136,7 +136,7 @@ def test_what_cannot_be_is_said_on_the_form(client: Client, project: Project, ba
 def test_presets_and_options_are_listed_with_what_they_mean_here(client: Client, project: Project) -> None:
     found = client.get(f"/api/v1/projects/{project.pk}/presets/").json()
     presets = {one["key"]: one for one in found["results"]}
-    assert list(presets)[0] == "automatic"
+    assert next(iter(presets)) == "automatic"
     assert {"rare_classes", "many_outliers", "noisy_annotators", "tight_budget"} <= set(presets)
     assert presets["rare_classes"]["then"][0]["options"] == {"balance": True}
     assert presets["automatic"]["labels_per_class"] == 10
