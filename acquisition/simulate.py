@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acquisition import registry
+from acquisition import presets, registry
 from acquisition.arrays import Array, Ints, take_rows, to_numpy
 from acquisition.compose import Mode, random_share, serve
+from acquisition.composition import strategy_of
 from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
+from acquisition.presets import State
+from acquisition.registry import Strategy
 
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
 FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array], npt.NDArray[np.bool_]], Sequence[Array]]
@@ -54,7 +57,7 @@ def replay(
     jointly: int = 0,
     metric: Metric = accuracy,
 ) -> Replay:
-    """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
+    """Labels `batches` rows at a time by the strategy or preset, fits after each, and measures on the test set.
 
     features (n, D), targets (n,) classes or bool (n, C). Where the strategy needs a model and there is none (no
     labels yet, or single-label with one class seen) `cold_start` chooses. Rows are served as the product does it:
@@ -67,7 +70,8 @@ def replay(
         raise PoolError("Features and targets must be equally many.")
     rng = np.random.default_rng(seed)
     exploration_seed = draw_seed(rng)
-    wanted, first = registry.get(strategy), registry.get(cold_start)
+    choose = _chooser(strategy, params or {}, n_classes, "multi" if targets.ndim == 2 else "single")
+    first = registry.get(cold_start)
     multi = targets.ndim == 2
     known = np.empty(0, dtype=np.int64)
     explored: list[bool] = []
@@ -90,7 +94,8 @@ def replay(
             targets=targets[known],
             multi_label=multi,
         )
-        now, options = (wanted, params or {}) if wanted.spec.needs <= pool.signals else (first, {})
+        wanted, options = choose(len(known), pool.signals)
+        now, options = (wanted, options) if wanted.spec.needs <= pool.signals else (first, {})
         ranking = now.select(pool, labeled, max(batch, jointly), rng, **options)
         served = serve(
             ranking,
@@ -114,3 +119,19 @@ def replay(
         labels.append(len(known))
         scores.append(metric(test_targets, test_proba))
     return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))
+
+
+def _chooser(
+    strategy: str, params: Mapping[str, Any], n_classes: int, task: str
+) -> Callable[[int, frozenset[str]], tuple[Strategy, Mapping[str, Any]]]:
+    """(labels so far, signals there are) -> the strategy and its parameters: always the same, or what a preset plans."""
+    if strategy not in presets.PRESETS:
+        fixed = registry.get(strategy), params
+        return lambda labels, signals: fixed
+    plan = presets.get(strategy).plan_of(params)
+
+    def choose(labels: int, signals: frozenset[str]) -> tuple[Strategy, Mapping[str, Any]]:
+        state = State(labels=labels, classes=n_classes, task=task, signals=signals)
+        return strategy_of(presets.choose(plan, state).composition)
+
+    return choose
