@@ -102,7 +102,7 @@ def test_a_plain_composition_is_the_strategy_itself():
 def test_a_product_prefers_what_both_prefer():
     pool, labeled = example(200)
     both = select(composed("margin", "typicality"), pool, labeled, 200)
-    utilities = [select(composed(key), pool, labeled, 200).utility for key in ("margin", "typicality")]
+    utilities = [select(composed(key), pool, labeled, 10).utility for key in ("margin", "typicality")]
     first = both.positions(both.order[:20])
     assert all(utility[first].mean() > np.quantile(utility, 0.6) for utility in utilities)
     told = both.reason(int(both.order[0]))
