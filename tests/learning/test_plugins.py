@@ -12,8 +12,8 @@ import pytest
 
 from acquisition import registry
 from annotator.labeling import queue
+from annotator.learning import catalogue
 from annotator.learning.models import LearningSettings, Round
-from annotator.learning.services import update_settings
 from annotator.projects.models import Project
 from tests.factories import join
 from tests.learning.world import answer_truly, items_of, make_world, queue_of, run_round
@@ -84,9 +84,9 @@ def trained() -> Project:
 
 
 def choose(project: Project, strategy: str) -> None:
-    settings = LearningSettings.objects.get(project=project)
-    update_settings(settings=settings, by=None, values={"strategy": strategy, "strategy_params": {}})
-    Round.objects.filter(project=project, state="active").delete()
+    """As the settings would store it; they would also complete the encoder's parameters, for which nothing is encoded."""
+    params = catalogue.checked_strategy(strategy, {}, task="single", cold=False)
+    LearningSettings.objects.filter(project=project).update(strategy=strategy, strategy_params=params)
 
 
 def test_the_example_package_is_installed_checked_and_used(site: Path) -> None:
