@@ -280,7 +280,8 @@ def _select(
     options = composition.options
     wanted = _candidates(composition, parts, n, len(pool))
     ranking = _base(composition, parts, run, pool, labeled, wanted, rng)
-    order, told, notes = ranking.order, {}, list(ranking.notes)
+    order, notes = ranking.order, list(ranking.notes)
+    told: dict[int, int] = {}
     put_off = np.empty(0, dtype=np.int64)
     if options["max_similarity"] < 1:
         order, put_off = _without_duplicates(pool, labeled, ranking, options["max_similarity"])

@@ -46,7 +46,10 @@ def _stand_in() -> type:
         def predict_proba(self, X: Any, *, with_features: bool = False) -> Any:
             rows = np.asarray(X)[:, 0].astype(np.int64)
             assert self.proba is not None
-            return (self.proba[rows], self.features[rows]) if with_features else self.proba[rows]
+            if not with_features:
+                return self.proba[rows]
+            assert self.features is not None
+            return self.proba[rows], self.features[rows]
 
         def predict(self, X: Any) -> Any:
             return self.predict_proba(X).argmax(axis=1)
