@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 Array = Any
 Ints = npt.NDArray[np.int64]
@@ -124,30 +125,28 @@ def logsumexp(array: Array, axis: int | None = None) -> Array:
     return log + xp.squeeze(peak, axis=axis)
 
 
-def smallest_k(matrix: Array, k: int) -> Array:
-    """Indices (m, k) of the k smallest of each row, in no particular order."""
+def smallest_values(matrix: Array, k: int) -> Array:
+    """The k smallest values (m, k) of each row, k at most its length, in no particular order."""
     if array_api_compat.is_torch_array(matrix):
-        return matrix.topk(k, dim=1, largest=False, sorted=False).indices
+        return matrix.topk(k, dim=1, largest=False, sorted=False).values
     if array_api_compat.is_numpy_array(matrix):
-        if k >= matrix.shape[1]:
-            return np.broadcast_to(np.arange(matrix.shape[1]), matrix.shape)
-        return np.argpartition(matrix, k - 1, axis=1)[:, :k]
-    return namespace(matrix).argsort(matrix, axis=1)[:, :k]
+        return matrix if k >= matrix.shape[1] else np.partition(matrix, k - 1, axis=1)[:, :k]
+    return namespace(matrix).sort(matrix, axis=1)[:, :k]
 
 
-def sum_by_label(rows: Array, label: Array, size: int) -> Array:
-    """Sums (size, D) of the rows (n, D) of each label (n,) in 0..size-1."""
+def sum_by_label(rows: Array, label: Array, size: int, weights: Array | None = None) -> Array:
+    """Sums (size, D) of the rows (n, D), times their weights (n,), of each label (n,) in 0..size-1."""
     xp = namespace(rows)
-    totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=array_api_compat.device(rows))
-    if array_api_compat.is_torch_array(rows):
-        return totals.index_add(0, label, rows)
     if array_api_compat.is_numpy_array(rows):
-        # Several times faster than add.at, and than a product with a one-hot matrix.
-        order = np.argsort(label, kind="stable")
-        present, starts = np.unique(label[order], return_index=True)
-        if len(present):
-            totals[present] = np.add.reduceat(rows[order], starts, axis=0)
-        return totals
+        # One pass over the rows in their order; sorting them by label first would copy them all.
+        data = np.ones(len(label), dtype=rows.dtype) if weights is None else weights
+        belongs = scipy.sparse.csc_array((data, label, np.arange(len(label) + 1)), shape=(size, len(label)))
+        return np.asarray(belongs @ rows)
+    if weights is not None:
+        rows = rows * weights[:, None]
+    if array_api_compat.is_torch_array(rows):
+        totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=array_api_compat.device(rows))
+        return totals.index_add(0, label, rows)
     one_hot = xp.astype(label[None, :] == xp.arange(size)[:, None], rows.dtype)
     return one_hot @ rows
 

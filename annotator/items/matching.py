@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,13 +15,14 @@ from annotator.items.models import Asset, Item
 MAX_ID = 500
 SUFFIXES_AT_ONCE = 8  # names tried in one look-up
 # Subqueries, not joins: each row is looked up by index, so that the cost does not grow with the project.
+# Lists go in as JSON: writing one is several times faster than writing an array of the database's.
 FIND_NAMES = """
-SELECT n, i.id, i.content_hash FROM unnest(%s::text[]) AS n
+SELECT n, i.id, i.content_hash FROM json_array_elements_text(%s::json) AS n
 CROSS JOIN LATERAL (SELECT id, content_hash FROM items_item WHERE project_id = %s AND external_id = n OFFSET 0) i
 """
 FIND_CONTENTS = """
 SELECT h, (SELECT i.id FROM items_item i WHERE i.project_id = %s AND i.content_hash = h ORDER BY i.id LIMIT 1)
-FROM unnest(%s::text[]) AS h
+FROM json_array_elements_text(%s::json) AS h
 """
 
 
@@ -90,11 +92,11 @@ class ProjectLookup:
         self.cursor, self.project_id = cursor, project_id
 
     def names(self, names: Iterable[str]) -> dict[str, Place]:
-        self.cursor.execute(FIND_NAMES, [list(names), self.project_id])
+        self.cursor.execute(FIND_NAMES, [json.dumps(list(names)), self.project_id])
         return {name: Place(digest, item_id) for name, item_id, digest in self.cursor.fetchall()}
 
     def contents(self, digests: Iterable[str]) -> dict[str, int | None]:
-        self.cursor.execute(FIND_CONTENTS, [self.project_id, list(digests)])
+        self.cursor.execute(FIND_CONTENTS, [self.project_id, json.dumps(list(digests))])
         return {digest: item_id for digest, item_id in self.cursor.fetchall() if item_id is not None}
 
 

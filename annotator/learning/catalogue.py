@@ -24,8 +24,8 @@ from models_zoo.known import params_of
 from models_zoo.registry import EncoderSpec
 
 # What a round can hand to a strategy before and after there is a model.
-COLD_SIGNALS = frozenset({"features"})
-WARM_SIGNALS = frozenset({"features", "proba", "draws", "previous"})
+COLD_SIGNALS = frozenset({"features", "cost"})
+WARM_SIGNALS = frozenset({"features", "proba", "draws", "previous", "cost"})
 PREFERRED_ENCODERS = {
     "text": ("minilm", "tfidf"),
     "image": ("torchvision", "small_cnn"),

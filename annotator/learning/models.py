@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from annotator.accounts.models import User
 from annotator.jobs.models import Job
 from annotator.projects.models import LabelSchema, Project
 
@@ -197,6 +198,86 @@ class Round(models.Model):
     def strategy_json(self) -> dict[str, Any]:
         """The strategy that made the ranking: key, version, parameters."""
         return dict(self.settings.get("used", {"key": self.strategy}))
+
+
+class Backtest(models.Model):
+    """A replay of labelling on labels that the project has: strategies side by side, several seeds each.
+
+    `settings` and `data` are what it works on, written down once, so that it goes on after a crash as it began. Every
+    finished run is a row of its own; `result` is what they say together.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="backtests")
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    settings = models.JSONField(default=dict)
+    facts = models.JSONField(default=dict, help_text="How many labels of which kind it works on.")
+    data = models.BinaryField(help_text="Rows, targets and roles of the labels, as an .npz archive.")
+    seed = models.BigIntegerField()
+    estimate = models.JSONField(default=dict, help_text="The seconds that were said before it began.")
+    result = models.JSONField(default=dict)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"backtest {self.pk}"
+
+    @property
+    def state(self) -> str:
+        """'done', 'running', or why it stopped: 'cancelled', 'failed'. What stopped can go on."""
+        if self.finished_at:
+            return "done"
+        if self.job is None:
+            return "cancelled"
+        if self.job.active:
+            return "running"
+        return "failed" if self.job.state == Job.State.FAILED else "cancelled"
+
+    @property
+    def names(self) -> list[str]:
+        return [each["name"] for each in self.settings.get("strategies", [])]
+
+
+class BacktestRun(models.Model):
+    """One strategy with one seed: its learning curve on the held-out labels, or why it failed."""
+
+    backtest = models.ForeignKey(Backtest, on_delete=models.CASCADE, related_name="runs")
+    name = models.CharField(max_length=100)
+    seed = models.PositiveIntegerField()
+    labels = models.JSONField(default=list)
+    scores = models.JSONField(default=list)
+    held_out = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0.0)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["seed", "name"]
+        constraints = [models.UniqueConstraint(fields=["backtest", "name", "seed"], name="backtest_run_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}"
+
+
+class Evidence(models.Model):
+    """What was known, at so many labels, of whether the strategy helps, when to stop, and what the labels say."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="evidence")
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    n_labels = models.PositiveIntegerField()
+    n_random = models.PositiveIntegerField()
+    strategy = models.CharField(max_length=100)
+    result = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"evidence at {self.n_labels} labels"
 
 
 class ItemStream(models.Model):

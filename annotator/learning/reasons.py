@@ -20,6 +20,12 @@ TEXTS = {
     "typicality": "Typical of many items like it, so its label tells about all of them.",
     "kmeans": "Stands for a group of items that are alike.",
     "robust_distillation": "Worth asking even if some answers turn out wrong.",
+    "core_set": "Unlike everything that is labelled or chosen so far.",
+    "probcover": "Many items without a label nearby are close to it.",
+    "graph_cut": "Drawn so that the labels are like the whole pool, common and rare items alike.",
+    "badge": "Would change the model much, and in another way than the items around it.",
+    "clue": "Stands for a group of items that the model is unsure of.",
+    "discriminative": "Easily told from everything that is labelled so far.",
 }
 
 

@@ -126,4 +126,4 @@ class Work:
 
     @cached_property
     def pool(self) -> ServablePool:
-        return servable_pool(self.round.project_id, overlap=self.project.overlap, n_rows=self.round.n_rows)
+        return servable_pool(self.round.project_id, n_rows=self.round.n_rows)

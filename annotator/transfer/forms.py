@@ -85,7 +85,11 @@ class MappingForm(forms.Form):
         required=False,
         help_text="Kept apart from answers of people; never trained on.",
     )
-
+    by_reference = forms.BooleanField(
+        label="Keep no copy of the images",
+        required=False,
+        help_text="They are fetched again whenever somebody opens them.",
+    )
     conflict = forms.ChoiceField(
         label="When an id has other content here",
         choices=[
@@ -119,6 +123,9 @@ class MappingForm(forms.Form):
             if name in self.fields:
                 chooser = cast("forms.ChoiceField", self.fields[name])
                 chooser.choices = columns if name == "text" else [NONE, *columns]
+        if format_key == "urls":
+            self.fields["text"].label = "Address"
+            self.fields["text"].help_text = "Of the image: http:// or https://."
         for field in self.fields.values():
             if not isinstance(field, forms.BooleanField):
                 field.widget.attrs["class"] = "select" if isinstance(field, forms.ChoiceField) else "input"
@@ -126,12 +133,12 @@ class MappingForm(forms.Form):
     @staticmethod
     def _kept(format_key: str) -> set[str]:
         kind = FORMATS[format_key]
-        if "image" in kind.modalities and not kind.tabular:
-            return (
-                {"folder_labels", "conflict"} if format_key in ("zip", "images", "bucket") else {"conflict"}
-            )
         names = {"conflict"}
-        if format_key in ("csv", "tsv", "jsonl", "txt"):
+        if format_key in ("zip", "images", "bucket"):
+            names |= {"folder_labels"}
+        if kind.fetches:
+            names |= {"by_reference"}
+        if format_key in ("csv", "tsv", "jsonl", "txt", "urls"):
             names |= {"encoding"}
         if format_key == "xlsx":
             names |= {"sheet", "header"}
@@ -144,7 +151,14 @@ class MappingForm(forms.Form):
     def column_fields(self) -> list[forms.BoundField]:
         return [
             self[name]
-            for name in (*self.COLUMNS, "label_separator", "keep_rest", "folder_labels", "conflict")
+            for name in (
+                *self.COLUMNS,
+                "label_separator",
+                "keep_rest",
+                "folder_labels",
+                "by_reference",
+                "conflict",
+            )
             if name in self.fields
         ]
 

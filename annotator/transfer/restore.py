@@ -30,6 +30,8 @@ from annotator.learning.services import checked_composition, settings_of
 from annotator.modalities import ModalityError, text
 from annotator.projects import schema
 from annotator.projects.models import LabelClass, LabelSchema, Project
+from annotator.quality.services import settings_of as quality_of
+from annotator.quality.services import update_settings as update_quality
 from annotator.regions import parse_regions
 from annotator.transfer.formats import FormatError, Source
 from annotator.transfer.formats.native import picture, record_lines
@@ -39,6 +41,7 @@ from annotator.transfer.records import LEARNING, SETTINGS, ExportItem
 BATCH = 2_000
 BATCH_BYTES = 16 * 2**20
 MAX_PEOPLE = 10_000
+OLD_SETTINGS = {"overlap_share": 1.0}  # what exports from before there was such a setting mean
 PARAMETERS = (
     "encoder_params",
     "preset_params",
@@ -94,6 +97,25 @@ FROM staged_records
 CROSS JOIN LATERAL jsonb_array_elements(line->'skips') AS k
 JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
 JOIN transfer_restoredperson r ON r.project_id = %(project)s AND r.pseudonym = k->>'annotator'
+"""
+
+DECISIONS = """
+INSERT INTO quality_decision (project_id, item_id, schema_id, classes, note, created_at)
+SELECT %(project)s, i.id,
+       (SELECT id FROM projects_labelschema WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1),
+       t->'classes', t->>'note', (t->>'created_at')::timestamptz
+FROM staged_records
+CROSS JOIN LATERAL jsonb_array_elements(coalesce(line->'truths', '[]')) AS t
+JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
+WHERE t->>'kind' = 'decision'
+"""
+GOLD = """
+INSERT INTO quality_golditem (project_id, item_id, classes, created_at)
+SELECT %(project)s, i.id, t->'classes', (t->>'created_at')::timestamptz
+FROM staged_records
+CROSS JOIN LATERAL jsonb_array_elements(coalesce(line->'truths', '[]')) AS t
+JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
+WHERE t->>'kind' = 'gold'
 """
 
 
@@ -155,7 +177,7 @@ def restore(*, project: Project, source: Source, resumed: bool = False) -> Itera
 def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
     """Settings and classes. The project keeps its own name and its people."""
     try:
-        about, learning = dict(header["project"]), dict(header["learning"])
+        about, learning = OLD_SETTINGS | dict(header["project"]), dict(header["learning"])
         if about["modality"] != project.modality:
             raise RestoreFailed(
                 f"The export is of {about['modality']} items, this project of {project.modality}."
@@ -166,6 +188,7 @@ def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
             project.full_clean(exclude=["created_by"])
             project.save()
             _restore_schemas(project, header["schemas"], project.task)
+            update_quality(settings=quality_of(project), values=dict(header.get("quality") or {}))
             settings = settings_of(project)
             _set_learning(settings, learning, project)
             settings.full_clean(exclude=["project", *PARAMETERS])
@@ -250,6 +273,7 @@ def _checked(line: bytes, project: Project, keys: Mapping[int, frozenset[str]]) 
             datetime.fromisoformat(moment)
         _check_answers(item, project, keys)
         _check_others(item)
+        _check_truths(item, project, keys)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         shown = line[:100].decode("utf-8", "replace")
         raise RestoreFailed(f"A record cannot be restored: {error}.", hint=f"It begins {shown}") from error
@@ -274,7 +298,12 @@ def _moments(item: ExportItem) -> Iterator[str]:
     if item.archived_at is not None:
         yield item.archived_at
     yield from (vote.created_at for vote in item.votes)
-    parts = [*item.skips, *item.predictions, *([item.imported_label] if item.imported_label else [])]
+    parts = [
+        *item.skips,
+        *item.predictions,
+        *item.truths,
+        *([item.imported_label] if item.imported_label else []),
+    ]
     yield from (each["created_at"] for each in parts)
     if item.asset is not None:
         yield item.asset["created_at"]
@@ -303,6 +332,14 @@ def _check_others(item: ExportItem) -> None:
         _check_objects(each["classes"], None)
 
 
+def _check_truths(item: ExportItem, project: Project, keys: Mapping[int, frozenset[str]]) -> None:
+    known = frozenset().union(*keys.values())
+    for truth in item.truths:
+        parse_regions([{"kind": "choice", "classes": truth["classes"]}], classes=known, task=project.task)
+        if truth["kind"] not in ("decision", "gold") or len(truth["note"]) > 500:
+            raise ValueError("a decision is wrong")
+
+
 def _check_objects(first: Any, second: Any) -> None:
     if not isinstance(first, dict) or not (second is None or isinstance(second, dict)):
         raise ValueError("a part that should be an object is none")
@@ -322,7 +359,7 @@ def _store(
             with cursor.copy("COPY staged_records FROM STDIN") as copy:
                 for _, line in records:
                     copy.write_row([line.decode()])
-            for statement in (ITEMS, LABELS, PREDICTIONS, VOTES, SKIPS):
+            for statement in (ITEMS, LABELS, PREDICTIONS, VOTES, SKIPS, DECISIONS, GOLD):
                 cursor.execute(statement, values)
             cursor.execute("DROP TABLE staged_records")
             Project.objects.filter(pk=project.pk).update(next_row=items[-1].row + 1)

@@ -17,8 +17,9 @@ from annotator.transfer.formats import Row
 MAX_META_BYTES = 64 * 2**10
 MAX_LABELS = 100
 MAX_LABEL = 200
+# What was gold elsewhere has no known answer here.
 SPLITS = {
-    **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled"), Item.Split.POOL),
+    **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled", "gold"), Item.Split.POOL),
     **dict.fromkeys(
         ("test", "testing", "held-out", "heldout", "val", "valid", "validation", "dev", "eval"),
         Item.Split.TEST,

@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.matching import Match, OnConflict, Outcome
-from annotator.items.services import file_words, place_items
+from annotator.items.services import place_items
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
@@ -38,7 +38,7 @@ from annotator.transfer.formats import (
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.predictions import store_predictions
-from annotator.transfer.reading import BATCH_ROWS, Batch, ahead, batches
+from annotator.transfer.reading import Batch, ahead, batches
 from annotator.transfer.restore import can_restore, restore
 from annotator.transfer.rows import RowRefused, known_labels, to_item
 from annotator.transfer.sources import Folder, format_in, kind_of_source
@@ -175,8 +175,6 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
         if counts.created:
             on_items_added(project_id=record.project_id)
     remove_files(record)
-    if counts.created >= BATCH_ROWS:
-        file_words()
     return counts.to_json()
 
 

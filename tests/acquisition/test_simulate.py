@@ -175,6 +175,30 @@ def test_more_than_a_batch_can_be_chosen_together(data):
     assert len(first[2]) == 10
 
 
+def test_each_batch_is_told_and_may_end_the_replay(data):
+    told = []
+
+    def stop(labels):
+        told.append(labels)
+        if labels == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay(**data, fit_predict=fit_predict, strategy="random", batches=[10] * 5, seed=0, on_batch=stop)
+    assert told == [10, 20]
+
+
+def test_signals_are_asked_for_once_there_is_a_model(data):
+    asked = []
+
+    def cost(needs, features):
+        asked.append((needs, len(features)))
+        return {"cost": np.ones(len(features))}
+
+    replay(**data, fit_predict=fit_predict, strategy="margin", batches=[30, 30, 30], seed=0, signals=cost)
+    assert asked == [(frozenset({"proba"}), 570), (frozenset({"proba"}), 540)]
+
+
 def test_a_preset_begins_typically_and_goes_on_by_doubts(data):
     def ids(strategy, batches, **options):
         return replay(

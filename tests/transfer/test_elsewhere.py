@@ -77,6 +77,13 @@ def send(client: Client, project: Project, name: str, body: dict[str, Any]) -> A
     )
 
 
+def answers_of(page: Any, **changes: Any) -> dict[str, Any]:
+    """What a person posts who changes nothing else on the mapping page."""
+    form = page.context["form"]
+    values = {name: form[name].value() for name in form.fields}
+    return {name: value for name, value in {**values, **changes}.items() if value not in (None, False)}
+
+
 def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
     project: Project, manager: Client, web: Any
 ) -> None:
@@ -85,12 +92,19 @@ def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
         f"id,photo,label,split\na,{url}/red.png,cat,train\nb,{url}/wide.jpg,dog,test\nc,{url}/none.png,cat,\n"
         "d,http://10.0.0.1/x.png,cat,\ne,,cat,\nf,ftp://x/y.png,cat,\n"
     )
-    response = manager.post(
-        reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("list.csv", table), "keep": "copy"},
-    )
-    assert response.status_code == 302
-    record = finished(project)
+
+    def bring() -> Import:
+        response = manager.post(
+            reverse("transfer:import_urls", args=[project.pk]), {"addresses": upload("list.csv", table)}
+        )
+        assert response.status_code == 302
+        page = manager.get(response.url)
+        assert page.context["form"]["text"].value() == "photo"
+        assert "every image is fetched once" in page.content.decode()
+        assert manager.post(response.url, answers_of(page, action="start")).status_code == 302
+        return finished(project)
+
+    record = bring()
     assert list(Item.objects.order_by("row").values_list("external_id", "split", "asset__width")) == [
         ("a", "pool", 6), ("b", "test", 600),
     ]  # fmt: skip
@@ -107,11 +121,7 @@ def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
     assert kept.location == ""
     assert files.asset_path(project.pk, kept.digest).exists()
     assert files.thumbnail_path(project.pk, kept.digest).exists()
-    manager.post(
-        reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("list.csv", table), "keep": "copy"},
-    )
-    assert finished(project).counts["known"] == 2
+    assert bring().counts["known"] == 2
 
 
 def test_addresses_by_reference_are_fetched_again_and_compared(
@@ -217,6 +227,44 @@ def test_a_storage_is_imported_by_prefix_with_classes_by_folder(
     assert {path.name for path in record.folder.iterdir()} == {"errors.csv"}
 
 
+def test_a_storage_is_checked_before_it_is_imported(
+    project: Project, manager: Client, settings: Settings
+) -> None:
+    objects = {"cat/1.png": image_bytes(), "dog/bad.png": b"no image"}
+    with server(bucket(objects)) as port:
+        settings.IMPORT_STORAGES = at(port)
+        chosen = manager.post(reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours"})
+        page = manager.get(chosen.url)
+        answers = answers_of(page, folder_labels="on", by_reference="on")
+        assert manager.post(chosen.url, answers | {"action": "check"}).status_code == 302
+        record = Import.objects.get()
+        assert record.dry_job_id
+        run_job(record.dry_job_id)
+        assert not Item.objects.exists()
+        told = manager.get(chosen.url).content.decode()
+        assert "cat/1.png" in told
+        assert "dog/bad.png" in told
+        manager.post(chosen.url, answers_of(manager.get(chosen.url), action="start"))
+        finished(project)
+    item = Item.objects.select_related("asset").get()
+    assert item.asset is not None
+    assert item.asset.location == "storage:ours/cat/1.png"
+
+
+def test_programs_check_addresses_without_adding_anything(
+    project: Project, manager: Client, web: Any
+) -> None:
+    url, _ = web
+    body = {"urls": [f"{url}/red.png", f"{url}/none.png"], "dry_run": True}
+    answered = send(manager, project, "imports_urls", body)
+    assert (answered.status_code, answered.json()["dry_run"]) == (202, True)
+    job = answered.json()["job"]["id"]
+    run_job(job)
+    told = manager.get(reverse("api:import", args=[project.pk, job])).json()
+    assert (told["created"], told["rejected"]) == (1, 1)
+    assert not Item.objects.exists()
+
+
 def test_a_storage_import_that_is_taken_up_again_counts_the_same_rows(
     project: Project, manager: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,13 +346,11 @@ def test_pages_offer_both_and_say_what_is_wrong(
     assert "Import from the storage" in page
     wrong = manager.post(
         reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("a.csv", "x,y\n1,2\n"), "keep": "copy"},
+        {"addresses": upload("a.csv", "x,y\n1,2\n")},
     )
     assert wrong.status_code == 422
     assert "No column holds addresses" in wrong.content.decode()
-    away = manager.post(
-        reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours", "keep": "copy"}
-    )
+    away = manager.post(reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours"})
     assert away.status_code == 422
     assert "cannot be reached" in away.content.decode()
     assert not Import.objects.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -46,7 +47,14 @@ CASES = [
     for (modality, task), make in MAKERS.items()
     for kind in export_formats(modality=modality, task=task)
 ]
+READ = [
+    pytest.param(kind, make, id=f"{kind.key}-{modality}-{task}")
+    for (modality, task), make in MAKERS.items()
+    for kind in export_formats(modality=modality, task=task)
+    if modality in kind.modalities
+]
 every_format = pytest.mark.parametrize(("kind", "make"), CASES)
+every_format_that_reads = pytest.mark.parametrize(("kind", "make"), READ)
 # What reading may add to a text, or take off: those formats say so.
 ALTERED = {"fasttext", "csv"}
 
@@ -91,7 +99,7 @@ def read_back(made: Export, folder: Path) -> list[Row]:
     return rows
 
 
-@every_format
+@every_format_that_reads
 def test_it_recognises_what_it_wrote_among_all_others(kind, make, tmp_path):
     project = make()
     found = sources(export(project, kind.key), tmp_path)
@@ -99,7 +107,7 @@ def test_it_recognises_what_it_wrote_among_all_others(kind, make, tmp_path):
     assert {recognised([source], project.modality).key for source in found} == {kind.key}
 
 
-@every_format
+@every_format_that_reads
 def test_it_reads_every_item_it_wrote_with_text_and_label_unchanged(kind, make, tmp_path):
     project = make()
     expected = written(kind, project)
@@ -279,6 +287,33 @@ def test_class_labels_of_hugging_face_follow_the_order_of_the_classes(db, tmp_pa
     card = files["README.md"].decode()
     assert "'2': \"Bird & bee\"" in card
     assert f"num_examples: {len(labels)}" in card
+
+
+@pytest.mark.parametrize("key", ["csv", "labelstudio"])
+def test_images_lie_beside_the_table_or_tasks_that_name_them(key):
+    project = rich_image_project()
+    files = unpacked(export(project, key))
+    taken = written(FORMATS[key], project)
+    if key == "csv":
+        rows = list(csv.DictReader(files["items.csv"].decode().splitlines()))
+        named = {row["external_id"]: row["file"] for row in rows}
+        assert all(int(row["width"]) > 0 and int(row["height"]) > 0 for row in rows)
+    else:
+        tasks = json.loads(files["tasks.json"])
+        start = "/data/local-files/?d="
+        named = {
+            each["data"]["external_id"]: each["data"]["image"].removeprefix(start)
+            for each in tasks
+            if each["data"]["image"].startswith(start)
+        }
+        assert {a["result"][0]["to_name"] for t in tasks for a in t["annotations"] if a["result"]} == {
+            "image"
+        }
+        assert '<Image name="image" value="$image"/>' in files["label_config.xml"].decode()
+    assert set(named) == {item.external_id for item in taken}
+    for item in taken:
+        assert item.asset is not None
+        assert sha256(files[named[item.external_id]]).hexdigest() == item.asset["digest"]
 
 
 def test_label_studio_gets_a_configuration_with_every_class(db):

@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from annotator.accounts.models import User
-from annotator.projects.access import ANNOTATORS, INSPECTORS, MANAGERS, OWNERS
+from annotator.projects.access import ANNOTATORS, INSPECTORS, MANAGERS, OWNERS, REVIEWERS
 from annotator.projects.models import Project, Role
 from tests.factories import make_user
 from tests.workspace.routes import Route, all_routes, project_routes
@@ -53,6 +53,27 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "learning:use": {"POST": MANAGERS},
     "learning:start-round": {"POST": MANAGERS},
     "learning:cancel-round": {"POST": MANAGERS},
+    "learning:replay": {"GET": INSPECTORS, "POST": MANAGERS},
+    "learning:evidence": {"GET": INSPECTORS},
+    "learning:evidence-curve": {"GET": INSPECTORS},
+    "learning:measure": {"POST": MANAGERS},
+    "learning:whatif": {"GET": INSPECTORS, "POST": MANAGERS},
+    "learning:lab": {"GET": INSPECTORS, "POST": MANAGERS},
+    "learning:backtest": {"GET": INSPECTORS},
+    "learning:backtest-curve": {"GET": INSPECTORS},
+    "learning:backtest-use": {"POST": MANAGERS},
+    "learning:backtest-resume": {"POST": MANAGERS},
+    "learning:backtest-cancel": {"POST": MANAGERS},
+    "learning:backtest-delete": {"POST": MANAGERS},
+    "api:round_replay": {"POST": MANAGERS},
+    "api:evidence": {"GET": INSPECTORS, "POST": MANAGERS},
+    "api:preview": {"POST": MANAGERS},
+    "api:backtests": {"GET": INSPECTORS, "POST": MANAGERS},
+    "api:backtest_estimate": {"POST": MANAGERS},
+    "api:backtest": {"GET": INSPECTORS, "DELETE": MANAGERS},
+    "api:backtest_cancel": {"POST": MANAGERS},
+    "api:backtest_resume": {"POST": MANAGERS},
+    "api:backtest_use": {"POST": MANAGERS},
     "projects:settings": {"GET": MANAGERS, "POST": MANAGERS},
     "projects:archive": {"POST": MANAGERS},
     "projects:unarchive": {"POST": MANAGERS},
@@ -80,6 +101,23 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "transfer:export_delete": {"POST": MANAGERS},
     "transfer:snapshots": {"POST": MANAGERS},
     "transfer:snapshot_delete": {"POST": OWNERS},
+    "quality:overview": {"GET": REVIEWERS},
+    "quality:renew": {"POST": REVIEWERS},
+    "quality:settings": {"GET": MANAGERS, "POST": MANAGERS},
+    "quality:adjudicate": {"GET": REVIEWERS},
+    "quality:gold": {"GET": MANAGERS, "POST": MANAGERS},
+    "quality:remove_gold": {"POST": MANAGERS},
+    "api:quality": {"GET": REVIEWERS, "POST": REVIEWERS},
+    "api:quality_settings": {"GET": REVIEWERS, "PATCH": MANAGERS},
+    "api:quality_cases": {"GET": REVIEWERS},
+    "api:quality_next_case": {"POST": REVIEWERS},
+    "api:quality_case": {"GET": REVIEWERS},
+    "api:quality_leave": {"POST": REVIEWERS},
+    "api:quality_decisions": {"GET": REVIEWERS, "POST": REVIEWERS},
+    "api:quality_decision": {"DELETE": REVIEWERS},
+    "api:quality_gold": {"GET": MANAGERS, "POST": MANAGERS},
+    "api:quality_gold_item": {"DELETE": MANAGERS},
+    "api:quality_checks": {"GET": REVIEWERS},
     "hooks:webhooks": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:webhook": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:rotate": {"POST": MANAGERS},
@@ -163,6 +201,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api:member": {"role": "reviewer"},
     "api:draft": {"regions": []},
     "api:tokens": {"name": "program"},
+    "api:backtest_use": {"name": "margin"},
     "api:withdraw_skip": {"holder": "00000000-0000-0000-0000-000000000001"},
 }
 # Nobody but the annotator in whose hands they are may touch these; the test's belong to the one who is an annotator.

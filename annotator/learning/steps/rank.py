@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,7 @@ from annotator.learning.arrays import load_array, save_array, save_arrays, save_
 from annotator.learning.choosing import Chosen
 from annotator.learning.committee import MemberOptions, affordable, draws
 from annotator.learning.earlier import earlier_proba, earlier_round
+from annotator.learning.costs import pool_cost
 from annotator.learning.errors import RankingFailed
 from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows
@@ -101,7 +103,7 @@ def chosen(work: Work) -> Chosen:
             ),
             favourite=str(work.settings.get("favourite", {}).get("strategy", "")),
         )
-        work.keep["chosen"] = choosing.choose(work.settings, state, run=_runner(work))
+        work.keep["chosen"] = choosing.choose(work.settings, state, run=runner(work.folder, work.should_stop))
     found: Chosen = work.keep["chosen"]
     return found
 
@@ -111,15 +113,15 @@ def read_stream(folder: Path) -> Stream:
     return Stream(*(load_array(folder / f"{name}.npy") for name in ("order", "q", "kind")))
 
 
-def _runner(work: Work) -> Run:
-    """Our own strategies run here; those of others in a process that can be ended."""
+def runner(root: Path, should_stop: Callable[[], bool]) -> Run:
+    """Our own strategies run here; those of others in a process that can be ended, with files below `root`."""
 
     def run(
         strategy: Strategy, pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, params: Any
     ) -> Ranking:
         if not strategy.source:
             return strategy.select(pool, labeled, n, rng, **params)
-        with TemporaryDirectory(dir=work.folder, prefix="foreign-") as folder:
+        with TemporaryDirectory(dir=root, prefix="foreign-") as folder:
             return run_isolated(
                 strategy,
                 pool,
@@ -131,7 +133,7 @@ def _runner(work: Work) -> Run:
                 seconds=env.integer("ANNOTATOR_STRATEGY_SECONDS"),
                 memory_mb=env.integer("ANNOTATOR_STRATEGY_MB"),
                 explained=EXPLAINED,
-                should_stop=work.should_stop,
+                should_stop=should_stop,
             )
 
     return run
@@ -191,6 +193,8 @@ def _pool(work: Work, strategy: Strategy, rows: Ints, options: MemberOptions | N
         signals["previous"] = earlier_proba(work, _earlier(work), rows)
     if "features" in needs:
         signals["features"] = _pool_features(work, rows)
+    if "cost" in needs:
+        signals["cost"] = pool_cost(work.round.project_id, rows)
     return Pool(ids=rows, multi_label=work.multi, outlier=work.outlier, **signals)
 
 

@@ -116,4 +116,5 @@ FORMAT = Format(
     extensions=(),
     inspect=inspect,
     read=read,
+    fetches=True,
 )

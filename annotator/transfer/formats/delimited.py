@@ -12,6 +12,7 @@ from annotator.modalities.text import MAX_BYTES
 from annotator.transfer.formats import csv_export
 from annotator.transfer.formats.base import (
     EXCERPT,
+    IMAGE,
     PREVIEW_ROWS,
     TEXT,
     Format,
@@ -180,6 +181,7 @@ CSV = Format(
     write=csv_export.write,
     holds=csv_export.HOLDS,
     plain=csv_export.NAME,
+    written_for=IMAGE,
     about="One row an item with the agreed class by name, agreement and number of answers.",
 )
 TSV = Format(

@@ -103,5 +103,6 @@ FORMAT = Format(
     extensions=(),
     inspect=inspect,
     read=read,
+    fetches=True,
     tabular=True,
 )
