@@ -209,6 +209,17 @@ class TestCompositions:
             change(project, preset="automatic", preset_params={"labels_per_class": "many"})
 
 
+def test_a_tight_budget_weighs_worth_against_seconds() -> None:
+    project = labelled(100, 45, learning={"preset": "tight_budget", "exploration_share": 0.0})
+    round_ = run_round(project)
+    assert round_.state == "published", round_.error
+    assert round_.strategy_json()["title"] == (
+        "Margin × Typicality (TypiClust)^0.5, per second, no near-duplicates"
+    )
+    assert round_.health["degraded"] == []
+    assert queue_of(project)[0].served["reason"]["seconds"] > 0
+
+
 class TestItemFilter:
     def test_conditions_are_read(self) -> None:
         assert item_filter.parse("language=de|fr, source != web") == (
