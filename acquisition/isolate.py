@@ -92,8 +92,8 @@ def main(folder: Path) -> int:
 
 
 def _select(request: Mapping[str, Any]) -> Ranking:
-    arrays = {name: _read(found) for name, found in request["pool"].items()}
-    known = {name: _read(found) for name, found in request["labeled"].items()}
+    arrays: dict[str, Any] = {name: _read(found) for name, found in request["pool"].items()}
+    known: dict[str, Any] = {name: _read(found) for name, found in request["labeled"].items()}
     pool = Pool(**arrays, multi_label=request["multi_label"], outlier=request["outlier"])
     labeled = Labeled(**known, n_classes=request["n_classes"], multi_label=request["multi_label"])
     found = registry.get(request["key"])

@@ -157,7 +157,6 @@ DECLARED: tuple[Setting, ...] = (
         kind=Kind.INTEGER,
         default="120",
         minimum=1,
-        maximum=86400,
         help="Seconds that a strategy of another library or a plug-in may take before it is ended, and the round fails.",
     ),
     Setting(
@@ -165,7 +164,6 @@ DECLARED: tuple[Setting, ...] = (
         kind=Kind.INTEGER,
         default="4096",
         minimum=128,
-        maximum=1048576,
         help="Memory that a strategy of another library or a plug-in may use, in MiB, besides the features it is shown.",
     ),
     Setting(

@@ -46,7 +46,10 @@ def _stand_in() -> type:
         def predict_proba(self, X: Any, *, with_features: bool = False) -> Any:
             rows = np.asarray(X)[:, 0].astype(np.int64)
             assert self.proba is not None
-            return (self.proba[rows], self.features[rows]) if with_features else self.proba[rows]
+            if not with_features:
+                return self.proba[rows]
+            assert self.features is not None
+            return self.proba[rows], self.features[rows]
 
         def predict(self, X: Any) -> Any:
             return self.predict_proba(X).argmax(axis=1)
@@ -79,6 +82,7 @@ class _Query:
 
     asked: what else its `query` takes. jointly: the batch is its choice; else the order is that of its scores.
     by_features: it looks at the rows themselves. own: its parameters among ours; fixed: those nobody needs to choose.
+    clusters: it needs to be told the seed of its clustering.
     """
 
     name: str
@@ -87,12 +91,16 @@ class _Query:
     by_features: bool
     own: tuple[str, ...]
     fixed: Mapping[str, Any]
+    clusters: bool
 
     def __call__(
         self, pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, **params: Any
     ) -> Ranking:
         view = view_of(pool, labeled, rng, most=params.get("max_pool"))
         own = {key: params[key] for key in self.own} | dict(self.fixed)
+        if self.clusters:
+            # It does not hand its own seed on to the clustering.
+            own["cluster_algo_dict"] = {"random_state": view.seed % 2**32}
         kind = f"skactiveml:{KEYS[self.name]}"
         if len(view) == 1:
             return rank_scores(view, np.zeros(1), n, rng, kind=kind)  # some of them cannot cluster one row
@@ -176,6 +184,7 @@ def _made(
     by_features: bool = False,
     own: Mapping[str, Mapping[str, Any]] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    clusters: bool = False,
 ) -> Strategy:
     own = own or {}
     spec = StrategySpec(
@@ -188,7 +197,7 @@ def _made(
         params={**own, **(LARGEST if needs & {"features", "draws"} else {})},
         reference=_REFERENCE,
     )
-    return Strategy(spec, _Query(name, asked, jointly, by_features, tuple(own), fixed or {}))
+    return Strategy(spec, _Query(name, asked, jointly, by_features, tuple(own), fixed or {}, clusters))
 
 
 KEYS = {
@@ -234,6 +243,7 @@ STRATEGIES = (
         jointly=True,
         own={"method": _choice("entropy", "least_confident", "margin_sampling", title="Measure")},
         fixed={"predict_dict": {_EMBEDDED: True}},
+        clusters=True,
     ),
     _made(
         "ContrastiveAL",

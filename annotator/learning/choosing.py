@@ -113,7 +113,7 @@ def signals(*, model: bool, encoded: bool, more: frozenset[str] = frozenset()) -
     """What a round can hand to a strategy: with a model everything, before it features where items have any."""
     if model:
         return catalogue.WARM_SIGNALS | more
-    return catalogue.COLD_SIGNALS & (frozenset({"features"}) if encoded else frozenset())
+    return catalogue.COLD_SIGNALS - (frozenset() if encoded else frozenset({"features"}))
 
 
 def _without_features(plan: Plan, state: State) -> bool:

@@ -104,7 +104,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def stored_preset(self) -> bool:
         """Whether the form shows the preset that is in force, and not another that may be chosen."""
-        return self._chosen_key("preset") == self.instance.preset
+        return bool(self._chosen_key("preset") == self.instance.preset)
 
     @property
     def combines(self) -> bool:

@@ -233,13 +233,8 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
         "preset": catalogue.checked_preset,
     }
     # Exports of earlier releases know nothing of what came later: the project's own choice goes on.
-    given = {
-        "preset": "",
-        "preset_params": {},
-        "composition": {},
-        "cold_labels": 0,
-        "item_filter": "",
-    } | dict(given)
+    later: dict[str, Any] = {"preset": "", "preset_params": {}, "composition": {}, "cold_labels": 0}
+    given = later | {"item_filter": ""} | dict(given)
     names = set(LEARNING)
     for name, check in machine.items():
         params = "cold_params" if name == "cold_strategy" else f"{name}_params"
