@@ -33,10 +33,11 @@ def label(population, seed, *, share=0.3, beta=1.0):
     for _ in range(ROUNDS):
         pool = Pool(left)
         ranking = rank_by_utility(pool, population["uncertainty"][left], len(left), source)
-        served = serve(ranking, BATCH, jointly=False, beta=beta, share=share, seed=seed, rng=source)
-        ids.append(served.ids)
-        propensity.append(served.propensity)
-        left = np.setdiff1d(left, served.ids)
+        # Of the whole order people label the beginning before the next round.
+        served = serve(ranking, len(left), jointly=False, beta=beta, share=share, seed=seed, rng=source)
+        ids.append(served.ids[:BATCH])
+        propensity.append(served.propensity[:BATCH])
+        left = np.setdiff1d(left, ids[-1])
     return np.concatenate(ids), np.concatenate(propensity)
 
 
