@@ -58,7 +58,7 @@ def check(strategy: Strategy) -> Report:
 
 def load(address: str) -> Strategy:
     """The strategy at 'package.module:name', or of that key; StrategyError where there is none."""
-    if ":" not in address:
+    if ":" not in address or address in registry.adapted():
         return registry.get(address)
     module, _, name = address.partition(":")
     try:

@@ -32,6 +32,7 @@ KEY = "composition"
 MOST_TERMS = 5
 # Of a ranking by utility so many times the batch are candidates at most; of a joint choice fewer, as each costs a pass.
 MOST_CANDIDATES, JOINT_CANDIDATES, CAP = 20, 3, 5_000
+PRODUCT_BATCH = 50
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "normalise": {
@@ -327,11 +328,21 @@ def _base(
     """The ranking before near-duplicates and classes are looked at."""
     exponent = composition.options["cost_exponent"]
     terms = composition.terms
+    alone = len(parts) == 1 and not exponent
+    # Of a joint choice a product wants the utility only; for a small batch groups are large enough to mean something.
+    few = min(n, PRODUCT_BATCH, max(1, len(pool) // 20))
     found = [
-        run(part, pool, labeled, n, np.random.default_rng(draw_seed(rng)), term.params)
+        run(
+            part,
+            pool,
+            labeled,
+            few if part.spec.batch_aware and not alone else n,
+            np.random.default_rng(draw_seed(rng)),
+            term.params,
+        )
         for part, term in zip(parts, terms, strict=True)
     ]
-    if len(found) == 1 and not exponent:
+    if alone:
         return found[0]
     utilities = [ranking.utility for ranking in found]
     how = composition.options["normalise"]

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acquisition import registry
+from acquisition import presets, registry
 from acquisition.arrays import Array, Ints, take_rows, to_numpy
 from acquisition.compose import Mode, random_share, serve
+from acquisition.composition import strategy_of
 from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
+from acquisition.presets import State
 from acquisition.registry import Strategy
 
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
@@ -62,7 +64,7 @@ def replay(
     outlier: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Replay:
-    """Labels `batches` rows at a time by the strategy, fits after each, and measures on the test set.
+    """Labels `batches` rows at a time by the strategy or preset, fits after each, and measures on the test set.
 
     features (n, D), targets (n,) classes or bool (n, C). Where the strategy needs a model and there is none (no
     labels yet, or single-label with one class seen) `cold_start` chooses. Rows are served as the product does it:
@@ -80,7 +82,11 @@ def replay(
         raise PoolError("Features and targets must be equally many.")
     rng = np.random.default_rng(seed)
     exploration_seed = draw_seed(rng)
-    choose = _one(strategy, params or {}, cold_start) if isinstance(strategy, str) else strategy
+    choose = (
+        strategy
+        if callable(strategy)
+        else _chooser(strategy, params or {}, cold_start, n_classes, targets.ndim == 2)
+    )
     multi = targets.ndim == 2
     known = np.empty(0, dtype=np.int64)
     explored: list[bool] = []
@@ -136,14 +142,31 @@ def replay(
     return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))
 
 
-def _one(key: str, params: Mapping[str, Any], cold_start: str) -> Chooser:
-    """That strategy as soon as there is what it needs."""
-    wanted, first = registry.get(key), registry.get(cold_start)
+def _chooser(
+    strategy: str,
+    params: Mapping[str, Any],
+    cold_start: str,
+    n_classes: int,
+    multi: bool,  # noqa: FBT001
+) -> Chooser:
+    """A strategy as soon as there is what it needs, or what a preset plans."""
+    if strategy in presets.PRESETS:
+        plan = presets.get(strategy).plan_of(params)
 
-    def choose(_labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
+        def planned(labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
+            signals = frozenset({"features", "proba"} if model else {"features"})
+            state = State(
+                labels=labels, classes=n_classes, task="multi" if multi else "single", signals=signals
+            )
+            return strategy_of(presets.choose(plan, state).composition)
+
+        return planned
+    wanted, first = registry.get(strategy), registry.get(cold_start)
+
+    def one(_labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
         return (wanted, params) if model or wanted.spec.needs <= {"features"} else (first, {})
 
-    return choose
+    return one
 
 
 def _further(

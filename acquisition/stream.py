@@ -165,6 +165,14 @@ def _random(rule: Rule, state: State, confidence: float, rng: np.random.Generato
     return Decision(ask=bool(rng.random() < rule.budget), at_random=True, why="chance")
 
 
+def _chance(rule: Rule, rng: np.random.Generator) -> Decision:
+    """The part that is left to chance spends a share of its own, or there would be none while the rest has spent all.
+
+    What it spends the rest has less.
+    """
+    return Decision(ask=bool(rng.random() < rule.budget), at_random=True, why="chance")
+
+
 def fixed_threshold(rule: Rule) -> float:
     """1/C + budget (1 - 1/C)."""
     return 1 / rule.classes + rule.budget * (1 - 1 / rule.classes)
@@ -184,14 +192,14 @@ def _randomised(rule: Rule, state: State, confidence: float, rng: np.random.Gene
 
 def _split(rule: Rule, state: State, confidence: float, rng: np.random.Generator) -> Decision:
     if rng.random() < exploring(rule, state):
-        return _random(rule, state, confidence, rng)
+        return _chance(rule, rng)
     return _variable(rule, state, confidence, rng)
 
 
 def _quantile(rule: Rule, state: State, confidence: float, rng: np.random.Generator) -> Decision:
     """Utility 1 - confidence against the quantile of the last ones, moved by what was spent too much or too little."""
     if rng.random() < exploring(rule, state):
-        return _random(rule, state, confidence, rng)
+        return _chance(rule, rng)
     utility = 1 - confidence
     # The item is among those by which it is judged, so that the first of a stream has something to be compared with.
     window = np.array((*state.utilities, utility)[-WINDOW:])

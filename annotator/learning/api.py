@@ -24,6 +24,11 @@ from annotator.projects.access import can_inspect, can_manage
 
 
 class SettingsData(serializers.ModelSerializer[LearningSettings]):
+    preset_params = serializers.DictField(required=False)
+    composition = serializers.DictField(
+        required=False, help_text="Further `terms` ({strategy, params, strength}) and `options`."
+    )
+
     class Meta:
         model = LearningSettings
         fields = [

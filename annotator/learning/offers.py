@@ -6,6 +6,7 @@ model, and decides about everything that waits, in the order of arrival.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from annotator.modalities.errors import ModalityError
 from annotator.projects.models import Project
 
 OFFERS_JOB = "offers"
-MOST_PENDING = 10_000
+MOST_PENDING, MOST_META = 10_000, 20_000
 KEPT_OFFERS, PRUNE_EVERY = 20_000, 1_000
 SOURCE = "stream"
 
@@ -113,6 +114,8 @@ def offer(
     item, under the same id. Conflict while the stream is off, or while more wait than may.
     """
     stream = stream_of(project)
+    if len(described := json.dumps(dict(meta or {}))) > MOST_META or "\\u0000" in described:
+        raise Invalid(f"Metadata are up to {MOST_META:,} characters, without NUL.", code="invalid_meta")
     if not stream.enabled:
         raise Conflict(
             "The stream is off.", code="stream_off", hint="Turn it on in the project's stream settings."

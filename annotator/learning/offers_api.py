@@ -21,6 +21,8 @@ from annotator.learning import offers
 from annotator.learning.models import ItemStream, Offer
 from annotator.projects.access import can_inspect, can_manage
 
+REST = ("status", "managers")  # nobody edits these
+
 
 class StreamData(serializers.ModelSerializer[ItemStream]):
     params = serializers.DictField(required=False)
@@ -97,17 +99,17 @@ def stream(request: Request, project_id: int) -> Response:
     user = current_user(request)
     if request.method == "GET":
         project, _ = can_inspect(user, project_id)
-        return tagged(request, dict(StreamOut(offers.stream_of(project)).data))
+        return tagged(request, dict(StreamOut(offers.stream_of(project)).data), rest=REST)
     project, _ = can_manage(user, project_id)
     with edit_lock(project_id):
         found = offers.stream_of(project)
-        check_match(request, dict(StreamOut(found).data))
+        check_match(request, dict(StreamOut(found).data), rest=REST)
         checked = StreamData(found, data=request.data, partial=True)
         checked.is_valid(raise_exception=True)
         if unknown := set(request.data) - set(StreamData.Meta.fields):
             raise Invalid(f"There is no setting '{sorted(unknown)[0]}'.", code="unknown_setting")
         found = offers.update_stream(stream=found, values=dict(checked.validated_data))
-    return tagged(request, dict(StreamOut(found).data))
+    return tagged(request, dict(StreamOut(found).data), rest=REST)
 
 
 @extend_schema(operation_id="stream_reset", request=None, responses=StreamOut)

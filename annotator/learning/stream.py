@@ -51,10 +51,9 @@ def make_stream(
     unscored: Ints,
     started: Ints,
     seed: int,
-    held: Ints | None = None,
     asked: Ints | None = None,
 ) -> Stream:
-    """The whole ranking, best first, with unscored and started items dealt in at fixed places, `held` in order at the end.
+    """The whole ranking, best first, with unscored and started items dealt in at fixed places.
 
     `asked`, in their order, take every second place: somebody has decided that these are to be labelled.
 
@@ -82,8 +81,7 @@ def make_stream(
     finish = _certain(started[:MOST_FINISH], FINISH)
     if asked is not None:
         ranked = deal_in(ranked, _certain(asked, ASKED), ASKED_PERIOD)
-    dealt = deal_in(ranked, finish, FINISH_PERIOD, tail=_certain(started[MOST_FINISH:], FINISH))
-    return dealt if held is None else _joined(dealt, _certain(held, HELD))
+    return deal_in(ranked, finish, FINISH_PERIOD, tail=_certain(started[MOST_FINISH:], FINISH))
 
 
 def random_stream(rows: Ints, seed: int) -> Stream:
@@ -113,6 +111,11 @@ def deal_in(main: Stream, extra: Stream, period: int, *, tail: Stream | None = N
 def with_rest(stream: Stream, rest: Ints, seed: int) -> Stream:
     """The stream, and after its end rows that were not considered at all, in random order."""
     return _joined(stream, _certain(_hashed(rest, seed), UNSCORED)) if len(rest) else stream
+
+
+def with_held(stream: Stream, held: Ints) -> Stream:
+    """The stream, and after its end, in their order, rows that filters hold back."""
+    return _joined(stream, _certain(held, HELD)) if len(held) else stream
 
 
 def compose_window(
@@ -151,14 +154,6 @@ def _strict(ranking: Ranking, *, batch_aware: bool, seed: int) -> Ints:
     known = values[~np.isnan(values)]
     values = np.where(np.isnan(values), np.median(known) if len(known) else 0.0, values)
     return np.concatenate([ranking.order, ids[descending(values, ids, len(ids), seed)]])
-
-
-def _joined(first: Stream, then: Stream) -> Stream:
-    return Stream(
-        np.concatenate([first.rows, then.rows]),
-        np.concatenate([first.q, then.q]),
-        np.concatenate([first.kind, then.kind]),
-    )
 
 
 def _certain(rows: Ints, kind: int) -> Stream:

@@ -29,11 +29,12 @@ WITHOUT_KEY = {
     "api:items_archive", "api:items_restore", "api:items_delete", "api:schema_preview", "api:job_cancel",
     "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again", "api:import_start",
     "api:upload_complete", "api:backtest_estimate", "api:backtest_cancel", "api:backtest_resume", "api:backtest_use",
+    "api:stream_reset",
 }  # fmt: skip
 PAGED = {
     "api:projects", "api:tokens", "api:members", "api:invitations", "api:schema_versions", "api:webhooks",
     "api:deliveries", "api:jobs", "api:items", "api:rounds", "api:models", "api:annotations", "api:skips",
-    "api:backtests",
+    "api:backtests", "api:offers",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
-from annotator.learning.models import Backtest, ModelVersion, Round
+from annotator.learning.models import Backtest, ModelVersion, Offer, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
 from annotator.transfer.models import Export, Import, Snapshot
@@ -105,6 +105,7 @@ def make_world(*, numbers: int = 1) -> World:
             "annotation_id": answer.pk,
             "webhook_id": webhook.pk,
             "delivery_id": delivery.pk,
+            "offer_id": Offer.objects.create(project=project, external_id="offered").pk,
         },
     )
 

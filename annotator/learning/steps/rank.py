@@ -27,7 +27,7 @@ from annotator.learning.errors import RankingFailed
 from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows
 from annotator.learning.steps.signals import scores
-from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream, with_rest
+from annotator.learning.stream import JOINTLY, RANKED, Stream, make_stream, with_held, with_rest
 from annotator.learning.work import Ints, Work
 from models_zoo.errors import Cancelled
 
@@ -59,11 +59,11 @@ def rank(work: Work) -> None:
         randomness=float(work.settings["randomness"]),
         unscored=unscored,
         started=pool.started,
-        held=held,
         asked=work.asked,
         seed=work.round.seed,
     )
     stream = with_rest(stream, np.setdiff1d(known, scored, assume_unique=True), work.round.seed)
+    stream = with_held(stream, held)
     utility = np.full(work.round.n_rows, np.nan, dtype=np.float32)
     utility[ranking.ids] = ranking.utility
     _write(work, stream, utility)
