@@ -36,7 +36,7 @@ class PowerLaw:
     fit: float
 
     def error(self, labels: float) -> float:
-        return self.alpha * labels**-self.beta + self.gamma
+        return float(self.alpha * labels**-self.beta + self.gamma)
 
     def labels(self, error: float) -> float | None:
         """Labels at which the error is reached; None where it never is."""
