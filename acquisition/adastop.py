@@ -178,7 +178,7 @@ class _Law:
         return np.asarray(self._rounded(self._sums[:, pairs]).max(axis=1))
 
     def _rounded(self, sums: Doubles) -> Doubles:
-        return np.round(np.abs(sums) / self._scale, DIGITS)
+        return np.asarray(np.round(np.abs(sums) / self._scale, DIGITS), dtype=np.float64)
 
 
 @lru_cache(maxsize=8)
