@@ -128,7 +128,7 @@ def _crowd(fitted: Any, n_classes: int, known: Mapping[int, int]) -> Crowd:
     """Out of data frames, over all classes, unseen ones included."""
     shares = fitted.probas_.sort_index().reindex(columns=range(n_classes), fill_value=0.0)
     tasks = shares.index.to_numpy(dtype=np.int64)
-    proba = shares.to_numpy(dtype=np.float64)
+    proba = np.array(shares.to_numpy(dtype=np.float64))  # a copy: pandas lends its own read-only
     for task, label in known.items():
         place = np.searchsorted(tasks, task)
         if place < len(tasks) and tasks[place] == task:

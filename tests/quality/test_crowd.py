@@ -113,7 +113,7 @@ votes = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(given_votes=votes, seed=st.integers(0, 99))
 def test_names_and_order_of_items_people_and_classes_do_not_matter(
     method: Method, given_votes: list[tuple[int, int, int]], seed: int
@@ -122,22 +122,27 @@ def test_names_and_order_of_items_people_and_classes_do_not_matter(
     rng = np.random.default_rng(seed)
     items, people, classes = rng.permutation(6), rng.permutation(4), rng.permutation(3)
     order = rng.permutation(len(tasks))
-    found = posterior(tasks, workers, labels, n_classes=3, method=method)
+    found = posterior(tasks, workers, labels, n_classes=3, method=method, iterations=5)
     again = posterior(
-        items[tasks][order], people[workers][order], classes[labels][order], n_classes=3, method=method
+        items[tasks][order],
+        people[workers][order],
+        classes[labels][order],
+        n_classes=3,
+        method=method,
+        iterations=5,
     )
     place = np.searchsorted(again.tasks, items[found.tasks])
     assert again.proba[place][:, classes] == pytest.approx(found.proba, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(given_votes=votes)
 def test_whatever_the_votes_there_are_probabilities(
     method: Method, given_votes: list[tuple[int, int, int]]
 ) -> None:
     tasks, workers, labels = (np.array(column) for column in zip(*given_votes, strict=True))
-    found = posterior(tasks, workers, labels, n_classes=3, method=method)
+    found = posterior(tasks, workers, labels, n_classes=3, method=method, iterations=10)
     for array in (found.proba, found.confusion, found.prior):
         assert np.isfinite(array).all()
     assert found.proba.sum(axis=1) == pytest.approx(1.0)
