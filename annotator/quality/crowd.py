@@ -47,8 +47,7 @@ class _Confusions(DawidSkene):
     counts: Any = None
 
     def _m_step(self, data: Any, probas: Any, *_: Any) -> Any:  # type: ignore[override]
-        strategy = None if self.counts is None else "addition"
-        return DawidSkene._m_step(data, probas, self.counts, strategy)
+        return DawidSkene._m_step(data, probas, self.counts, None if self.counts is None else "addition")
 
 
 class _OneCoin(OneCoinDawidSkene):
