@@ -197,7 +197,7 @@ def _keys(project: Project) -> dict[int, frozenset[str]]:
 def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
     """Settings and classes. The project keeps its own name and its people."""
     try:
-        about, learning = OLD_SETTINGS | dict(header["project"]), dict(header["learning"])
+        about, learning = {**OLD_SETTINGS, **header["project"]}, dict(header["learning"])
         if about["modality"] != project.modality:
             raise RestoreFailed(
                 f"The export is of {about['modality']} items, this project of {project.modality}."
