@@ -6,6 +6,7 @@ import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -47,6 +48,7 @@ from annotator.transfer.sources import Folder, format_in, kind_of_source
 
 KIND = "import"
 KEPT = timedelta(days=1)  # for so long files wait for their mapping, or for another try
+TAKEN_BEFORE = "A row before this one has the same id and other content: this one was left out."
 TAKEN = "This id is taken by an item with other content, which was left as it is."
 
 
@@ -132,7 +134,23 @@ def look(record: Import, options: Options | None = None) -> Layout:
     if record.format == pictures.FORMAT.key:
         names = (source.name for source in kind.files(record) if not source.refused)
         return pictures.together(layout, names, guess=options is None)
-    return layout
+    return _printable(layout, first.name)
+
+
+def _printable(layout: Layout, name: str) -> Layout:
+    """The layout as pages can show it; Invalid where a column's own name is not in the encoding."""
+    if any(_undecoded(column) for column in layout.columns):
+        raise Invalid(
+            f"{name}: a column's name contains bytes that are not in this encoding.",
+            code="unreadable_file",
+            hint="Choose another encoding.",
+        )
+    rows = [[cell.encode("utf-8", "replace").decode() for cell in row] for row in layout.rows]
+    return replace(layout, rows=rows)
+
+
+def _undecoded(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def start_import(*, record: Import, options: Options, user: User | None) -> Job:
@@ -252,7 +270,7 @@ def remove_files(record: Import) -> None:
 def conflict_words(match: Match) -> str:
     """What became of a row whose id has other content."""
     if match.outcome is Outcome.CHANGED:
-        return TAKEN
+        return TAKEN if match.item_id is not None else TAKEN_BEFORE
     return f"This id is taken by other content: the row is “{match.name}” here."
 
 

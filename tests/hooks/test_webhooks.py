@@ -399,3 +399,18 @@ def test_a_receiver_that_does_not_answer_keeps_nobody_waiting(project: Project, 
 
     assert delivery.deliver_due(post=post) == 1
     assert asked == [webhook.url, other.url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9999/x",
+        "http://169.254.169.254/",
+        "https://[::1]/x",
+        "http://localhost/x",
+        "http://2130706433/",
+    ],
+)
+def test_addresses_inside_the_network_are_refused_when_they_are_given(project: Project, url: str) -> None:
+    with pytest.raises(AnnotatorError, match="not a public address"):
+        services.create_webhook(project=project, url=url, events=Kind.values, by=project.created_by)

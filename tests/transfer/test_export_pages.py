@@ -249,3 +249,8 @@ def test_of_too_much_text_no_page_counts_the_losses(
     body = json.dumps({"format": "csv"})
     told = manager.post(url("api:exports_preview", project), body, content_type="application/json")
     assert told.json() == {"losses": None}
+
+
+def test_the_address_of_a_wrong_form_leads_back_to_the_page(project: Project, manager: Client) -> None:
+    answer = manager.get(url("transfer:snapshots", project))
+    assert (answer.status_code, answer.headers["Location"]) == (302, url("transfer:exports", project))

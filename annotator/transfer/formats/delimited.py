@@ -24,7 +24,7 @@ from annotator.transfer.formats.base import (
     Source,
 )
 from annotator.transfer.formats.cells import guess_columns, row_of_cells
-from annotator.transfer.formats.characters import detect_encoding, lines
+from annotator.transfer.formats.characters import ENCODINGS, detect_encoding, lines
 
 DELIMITERS = {",": "Comma", "\t": "Tab", ";": "Semicolon", "|": "Bar"}
 SAMPLE_RECORDS = 50
@@ -46,8 +46,9 @@ def inspect(source: Source, given: Options | None) -> Layout:
     columns = column_names(rows[0], header=header)
     shown = rows[1:] if header else rows[:PREVIEW_ROWS]
     notes = []
-    if encoding != "utf-8" and not given:
-        notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
+    if encoding != "utf-8":
+        name = ENCODINGS.get(encoding, encoding)
+        notes.append(f"The file is read as {name}. If letters look wrong below, choose another encoding.")
     if not shown:
         notes.append(ONLY_HEADER)
     ragged = sum(len(row) != len(columns) for row in shown)
