@@ -143,6 +143,17 @@ def logsumexp(array: Array, axis: int | None = None) -> Array:
     return log + xp.squeeze(peak, axis=axis)
 
 
+def smallest_k(matrix: Array, k: int) -> Array:
+    """Indices (m, k) of the k smallest of each row, k at most its length, in no particular order."""
+    if array_api_compat.is_torch_array(matrix):
+        return matrix.topk(k, dim=1, largest=False, sorted=False).indices
+    if array_api_compat.is_numpy_array(matrix):
+        if k >= matrix.shape[1]:
+            return np.broadcast_to(np.arange(matrix.shape[1]), matrix.shape)
+        return np.argpartition(matrix, k - 1, axis=1)[:, :k]
+    return namespace(matrix).argsort(matrix, axis=1)[:, :k]
+
+
 def smallest_values(matrix: Array, k: int) -> Array:
     """The k smallest values (m, k) of each row, k at most its length, in no particular order."""
     if array_api_compat.is_torch_array(matrix):

@@ -58,7 +58,7 @@ def check(strategy: Strategy) -> Report:
 
 def load(address: str) -> Strategy:
     """The strategy at 'package.module:name', or of that key; StrategyError where there is none."""
-    if ":" not in address:
+    if ":" not in address or address in registry.adapted():
         return registry.get(address)
     module, _, name = address.partition(":")
     try:
@@ -308,10 +308,15 @@ def _finding(one: Callable[[Strategy], None], strategy: Strategy) -> Finding:
 
 
 def _cases(strategy: Strategy) -> Iterator[tuple[str, Values]]:
-    """Every task with the defaults, then with every other value of an enumeration and both ends of a range."""
+    """Every task with the defaults, then with every other value of an enumeration and both ends of a range.
+
+    Parameters of a signal are none of the function's.
+    """
     for task in sorted(strategy.spec.tasks):
         yield task, {}
         for name, schema in strategy.spec.params.items():
+            if "x-signal" in schema:
+                continue
             edges = [schema[edge] for edge in ("minimum", "maximum") if edge in schema]
             for value in [*schema.get("enum", edges)]:
                 if value != schema["default"]:

@@ -2,7 +2,7 @@
 
 import array_api_compat
 
-from acquisition.arrays import Array, namespace, on_cpu, smallest_values, widen
+from acquisition.arrays import Array, namespace, on_cpu, smallest_k, smallest_values, widen
 from acquisition.space import blocks, make_space
 
 _ROUNDINGS = 8
@@ -20,6 +20,18 @@ def nearest_index(features: Array, centres: Array) -> Array:
         product = widen(features[start:stop, :]) @ doubled
         product += lengths
         found.append(xp.argmin(product, axis=1))
+    return xp.concat(found)
+
+
+def nearest_indices(features: Array, centres: Array, k: int) -> Array:
+    """Indices (n, min(k, m)) of the nearest of centres (m, D), m > 0, by the product form, in no particular order."""
+    xp = namespace(features, centres)
+    centres = widen(centres)
+    k = min(k, centres.shape[0])
+    others = make_space(centres)
+    found = []
+    for start, stop in blocks(features.shape[0], centres.shape[0], cpu=on_cpu(features)):
+        found.append(smallest_k(make_space(widen(features[start:stop, :])).squared_to(others), k))
     return xp.concat(found)
 
 

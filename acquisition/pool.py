@@ -16,6 +16,7 @@ from acquisition.arrays import (
     take_rows,
     to_numpy,
 )
+from acquisition.committee import map_draws
 from acquisition.errors import PoolError
 
 SIGNALS = ("proba", "draws", "previous", "features", "cost", "group")
@@ -51,8 +52,7 @@ class Pool:
             _check_probabilities("Pool.proba", self.proba, multi_label=self.multi_label)
         if self.draws is not None:
             _check_shape("Pool.draws", self.draws, n, dimensions=3)
-            for member in range(self.draws.shape[2]):
-                _check_probabilities("Pool.draws", self.draws[:, :, member], multi_label=self.multi_label)
+            _check_draws("Pool.draws", self.draws, multi_label=self.multi_label)
         if self.previous is not None:
             _check_shape("Pool.previous", self.previous, n, dimensions=2)
             _check_known_probabilities("Pool.previous", self.previous, multi_label=self.multi_label)
@@ -232,19 +232,48 @@ def _check_known_probabilities(name: str, proba: Array, *, multi_label: bool) ->
     _check_probabilities(name, rows, multi_label=multi_label)
 
 
+def _check_draws(name: str, draws: Array, *, multi_label: bool) -> None:
+    """As `_check_probabilities`, for each member, in one pass over memory for each bound."""
+    _check_precision(name, draws)
+    if draws.shape[0] == 0:
+        return
+    xp = namespace(draws)
+
+    def reduced(block: Array) -> Array:
+        return xp.max(block, axis=0) if multi_label else xp.sum(block, axis=0)
+
+    high = map_draws(lambda block: xp.max(reduced(block), axis=0), draws)
+    least = map_draws(lambda block: xp.min(reduced(block), axis=0), draws)
+    _check_bounds(
+        name, float(xp.min(draws)), float(xp.max(high)), float(xp.min(least)), multi_label=multi_label
+    )
+
+
 def _check_probabilities(name: str, proba: Array, *, multi_label: bool) -> None:
     """Non-negative, finite, summing to 1 or each at most 1; half precision is refused, its entropies underflow."""
-    if not is_floating(proba) or proba.dtype.itemsize < 4:
-        raise PoolError(f"{name} must be float32 or float64, not {proba.dtype}.")
+    _check_precision(name, proba)
     if proba.shape[0] == 0:
         return
     xp = namespace(proba)
-    # A sum with a NaN or an infinity in it is not finite, and comparisons with NaN are false.
     reduced = map_classes_first(
         lambda block: xp.max(block, axis=0) if multi_label else xp.sum(block, axis=0), proba
     )
-    low = float(xp.min(proba))
-    high, least = float(xp.max(reduced)), float(xp.min(reduced))
+    _check_bounds(
+        name,
+        float(xp.min(proba)),
+        float(xp.max(reduced)),
+        float(xp.min(reduced)),
+        multi_label=multi_label,
+    )
+
+
+def _check_precision(name: str, proba: Array) -> None:
+    if not is_floating(proba) or proba.dtype.itemsize < 4:
+        raise PoolError(f"{name} must be float32 or float64, not {proba.dtype}.")
+
+
+def _check_bounds(name: str, low: float, high: float, least: float, *, multi_label: bool) -> None:
+    # A sum with a NaN or an infinity in it is not finite, and comparisons with NaN are false.
     if not low >= 0 or not high <= 1 + _ROW_SUM_TOLERANCE:
         raise PoolError(f"{name} must hold finite probabilities; found values outside 0..1 or rows above 1.")
     if not multi_label and not least >= 1 - _ROW_SUM_TOLERANCE:

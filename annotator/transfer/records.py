@@ -10,20 +10,23 @@ import hmac
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
+from annotator.accounts.models import User
+from annotator.items.services import item_lock
 from annotator.labeling import queue
 from annotator.learning.services import settings_of
 from annotator.projects.models import Project
 from annotator.projects.schema import FIELDS
 from annotator.quality.consensus import answers_reader
+from annotator.quality.selectors import settings_or_default
+from annotator.quality.services import FIELDS as QUALITY
 from annotator.transfer.models import RestoredPerson
 from annotator.transfer.selection import Filters
 
@@ -33,6 +36,7 @@ VERSION = 1
 SETTINGS = (
     *("name", "description", "instructions", "modality", "task", "overlap", "lease_seconds", "skip_policy"),
     "show_suggestions",
+    "overlap_share",
 )
 LEARNING = (
     *(
@@ -44,6 +48,7 @@ LEARNING = (
         "cold_params",
         "batch_size",
     ),
+    *("preset", "preset_params", "composition", "cold_labels", "item_filter"),
     *("retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "seed"),
 )
 # `newest` is what was current at the moment, whatever came later. Sums by item are made for a batch at once: a lookup for
@@ -90,6 +95,13 @@ WITH next AS MATERIALIZED (
   FROM items_importedprediction e
   WHERE e.item_id IN (SELECT id FROM batch) AND e.created_at <= %(moment)s
   GROUP BY e.item_id
+), truths AS (
+  SELECT t.item_id, json_agg(json_build_object(
+           'kind', t.kind, 'classes', t.classes, 'note', t.note, 'created_at', t.created_at) ORDER BY t.kind) AS list
+  FROM (SELECT item_id, 'decision' AS kind, classes, note, created_at FROM quality_decision
+        UNION ALL SELECT item_id, 'gold', classes, '', created_at FROM quality_golditem) t
+  WHERE t.item_id IN (SELECT id FROM batch) AND t.created_at <= %(moment)s
+  GROUP BY t.item_id
 )
 SELECT b.row, b.split, votes.answers::text, to_json(votes.last)#>>'{}', row_to_json((SELECT r FROM (SELECT
     b.row, b.external_id, b.text,
@@ -99,13 +111,14 @@ SELECT b.row, b.split, votes.answers::text, to_json(votes.last)#>>'{}', row_to_j
     CASE WHEN l.id IS NOT NULL THEN json_build_object('classes', l.classes, 'source', l.source,
       'created_at', l.created_at) END AS imported_label,
     coalesce(predictions.list, '[]'::json) AS predictions, coalesce(votes.list, '[]'::json) AS votes,
-    coalesce(skips.list, '[]'::json) AS skips) r))::text
+    coalesce(skips.list, '[]'::json) AS skips, coalesce(truths.list, '[]'::json) AS truths) r))::text
 FROM batch b
 LEFT JOIN items_asset s ON s.id = b.asset_id
 LEFT JOIN items_importedlabel l ON l.item_id = b.id AND l.created_at <= %(moment)s
 LEFT JOIN predictions ON predictions.item_id = b.id
 LEFT JOIN votes ON votes.item_id = b.id
 LEFT JOIN skips ON skips.item_id = b.id
+LEFT JOIN truths ON truths.item_id = b.id
 ORDER BY b.row
 """
 PEOPLE = """
@@ -161,6 +174,9 @@ class ExportItem:
     consensus: list[str] | None
     agreement: float | None
     subset: str | None
+    truths: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # decisions and gold; exports had none at first
 
     @property
     def modality(self) -> str:
@@ -213,8 +229,8 @@ class Records:
         self.project = project
         self.schema = project.schema
         self.batch = batch
-        # Nobody is in the middle of an answer while the clock is read.
-        with queue.queue_lock(project.pk) as cursor:
+        # Nobody is in the middle of an answer or an import while the clock is read: what is of an earlier moment is there.
+        with item_lock(project.pk), queue.queue_lock(project.pk) as cursor:
             cursor.execute("SELECT clock_timestamp()")
             self.moment: datetime = cursor.fetchone()[0]
         self.pseudonyms = pseudonyms(project)
@@ -227,12 +243,13 @@ class Records:
 
     def header(self) -> dict[str, Any]:
         """What the items belong to: settings, every version of the classes, how the machine learns."""
-        learning = settings_of(self.project)
+        learning, quality = settings_of(self.project), settings_or_default(self.project)
         return {
             "annotator_export": VERSION,
             "moment": self.moment.isoformat(),
             "project": {name: getattr(self.project, name) for name in SETTINGS},
             "learning": {name: getattr(learning, name) for name in LEARNING},
+            "quality": {name: getattr(quality, name) for name in QUALITY},
             "next_row": Project.objects.values_list("next_row", flat=True).get(pk=self.project.pk),
             "schemas": [
                 {
@@ -303,12 +320,13 @@ def pseudonyms(project: Project) -> dict[int, str]:
     """
     with connection.cursor() as cursor:
         cursor.execute(PEOPLE, {"project": project.pk})
-        people = sorted(row[0] for row in cursor.fetchall())
+        people = [row[0] for row in cursor.fetchall()]
     restored = dict(RestoredPerson.objects.filter(project=project).values_list("user_id", "pseudonym"))
-    return {user: restored.get(user) or pseudonym_of(project.pk, user) for user in people}
+    secrets = User.objects.filter(pk__in=people).values_list("pk", "pseudonym_secret")
+    return {user: restored.get(user) or pseudonym_of(project.pk, secret) for user, secret in secrets}
 
 
-def pseudonym_of(project_id: int, user_id: int) -> str:
-    """A UUID from HMAC-SHA-256: whoever has not the secret key can neither guess nor undo it."""
-    digest = hmac.digest(settings.SECRET_KEY.encode(), f"annotator:{project_id}:{user_id}".encode(), sha256)
+def pseudonym_of(project_id: int, secret: uuid.UUID) -> str:
+    """A UUID from HMAC-SHA-256 under the person's own secret, which never leaves: nobody can guess or undo it."""
+    digest = hmac.digest(secret.bytes, f"annotator:{project_id}".encode(), sha256)
     return str(uuid.UUID(bytes=digest[:16], version=4))

@@ -282,6 +282,7 @@ def _check_context(record: Import, can: Can) -> dict[str, Any]:
         "checked": bool(record.report),
         "counts": counts,
         "check_job": job,
+        "fetches": FORMATS[record.format].fetches,
         "worker": worker_state() if job and job.active else None,
         "can_cancel": can.manage,
         "preview": record.report.get("preview", []),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, Func, IntegerField, OuterRef, QuerySet, Value
 from django.http import QueryDict
 
 from annotator.items.models import ImportedLabel, Item
@@ -71,7 +71,15 @@ def browse(project: Project, filters: Filters, *, archived: bool | None = False)
     elif filters.labels == "skipped":
         items = items.filter(Exists(Skip.objects.filter(item=OuterRef("pk"), withdrawn=False)))
     elif filters.labels == "open":
-        enough = valid.values("item").annotate(n=Count("pk")).filter(n__gte=project.overlap)
+        wanted = Func(
+            Value(project.overlap),
+            Value(project.overlap_share),
+            Value(project.pk),
+            OuterRef("row"),
+            function="labels_wanted",
+            output_field=IntegerField(),
+        )
+        enough = valid.values("item").annotate(n=Count("pk")).filter(n__gte=wanted)
         items = items.filter(~Exists(enough))
     return items.select_related("asset", "imported_label").defer("meta")
 

@@ -40,8 +40,9 @@ WITH answered AS (
   FROM labeling_annotation a WHERE a.project_id = %(project)s AND a.current AND a.state = 'submitted'
   GROUP BY a.item_id
 )
-SELECT count(*) FILTER (WHERE n >= p.overlap), count(*), coalesce(sum(n), 0), coalesce(sum(today), 0)
-FROM answered, projects_project p WHERE p.id = %(project)s
+SELECT count(*) FILTER (WHERE i.split = 'pool' AND n >= labels_wanted(p.overlap, p.overlap_share, p.id, i.row)),
+       count(*) FILTER (WHERE i.split = 'pool'), coalesce(sum(n), 0), coalesce(sum(today), 0)
+FROM answered JOIN items_item i ON i.id = answered.item_id, projects_project p WHERE p.id = %(project)s
 """
 
 

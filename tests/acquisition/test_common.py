@@ -9,7 +9,8 @@ import torch
 from acquisition import check, registry
 from acquisition.pool import Labeled, Pool
 
-STRATEGIES = registry.available()
+# Adapters of other libraries are tested in test_adapters.py: most of them are slow.
+STRATEGIES = [strategy for strategy in registry.available() if not strategy.source]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.spec.key)
 
 

@@ -12,6 +12,7 @@ from annotator.modalities.text import MAX_BYTES
 from annotator.transfer.formats import csv_export
 from annotator.transfer.formats.base import (
     EXCERPT,
+    IMAGE,
     PREVIEW_ROWS,
     TEXT,
     Format,
@@ -169,6 +170,7 @@ def longest(rows: list[list[str]], width: int) -> int:
     return max(range(width), key=lambda n: sum(len(row[n]) for row in rows if n < len(row)))
 
 
+ASKS = frozenset({"encoding", "delimiter", "header"})
 CSV = Format(
     key="csv",
     title="CSV table",
@@ -177,9 +179,11 @@ CSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
     write=csv_export.write,
     holds=csv_export.HOLDS,
     plain=csv_export.NAME,
+    written_for=IMAGE,
     about="One row an item with the agreed class by name, agreement and number of answers.",
 )
 TSV = Format(
@@ -190,4 +194,5 @@ TSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
 )
