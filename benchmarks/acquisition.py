@@ -4,11 +4,11 @@
 
 `--strategy` takes keys with commas between them (default: all); `--case draws` measures the drawing of what is served
 instead. One JSON object a line: `seconds` (median over the repeats of the strategy's whole `select`), `cpu_seconds`
-(the same in processor time of all threads, for when other work runs beside), `peak` (MiB
-beyond the arrays, of the first call), `ratio_to_copy` (strategies on probabilities: seconds over those of one copy of
-their input) and, `--against` a peer on the same arrays in the same run, `peer_seconds`, `peer_peak`, `speedup`,
-`cpu_speedup`, `agreement` (share of the batch that both chose) and, on features, `spread` (mean distance of the pool to the batch,
-ours over theirs). Peers are given ready probabilities: their time holds no prediction.
+(the same in processor time of all threads, which other work disturbs less), `peak` (MiB beyond the arrays, of the
+first call), `ratio_to_copy` (strategies on probabilities: seconds over those of one copy of their input; `cpu_` again)
+and, `--against` a peer on the same arrays in the same run, `peer_seconds`, `peer_peak`, `speedup`, `agreement` (share
+of the batch that both chose) and, on features, `spread` (mean distance of the pool to the batch, ours over theirs).
+Peers are given ready probabilities: their time holds no prediction.
 """
 
 import argparse
@@ -115,9 +115,10 @@ def measure(strategy: Strategy, options: Options, against: str = "") -> None:
     say("peak", peak, "MiB")
     copies = [getattr(pool, name) for name in sorted(strategy.spec.needs & PROBABILITIES)]
     if copies and strategy.spec.needs <= PROBABILITIES:
-        copying, _ = seconds(lambda: [array.copy() for array in copies], max(5, options.repeats))
+        copying, copying_cpu = seconds(lambda: [array.copy() for array in copies], max(9, options.repeats))
         shape["layout"] = f"{'x'.join(str(size) for size in copies[0].shape)} {copies[0].dtype}, row by row"
         say("ratio_to_copy", own_seconds / copying, "ratio")
+        say("cpu_ratio_to_copy", own_cpu / copying_cpu, "ratio")
     if peer is None:
         return
     shape["against"] = against

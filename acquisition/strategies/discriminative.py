@@ -28,7 +28,7 @@ MOST_ROWS = 5_000
                 "type": "integer",
                 "default": 10,
                 "minimum": 1,
-                "maximum": 100,
+                "maximum": 20,
                 "title": "Steps",
                 "description": "The batch is chosen in so many parts; each counts as labelled for the next.",
             },

@@ -67,10 +67,10 @@ def test_farthest_first_keeps_away_from_what_is_known(points, n):
 @pytest.mark.parametrize("groups", [1, 5, 300])
 def test_many_rows_in_few_or_many_groups_are_chosen_plainly(to, groups):
     centres = 5 * rng(0).normal(size=(groups, 6))
-    points = centres[rng(1).integers(0, groups, 3_000)] + rng(2).normal(size=(3_000, 6))
+    points = centres[rng(1).integers(0, groups, 1_500)] + rng(2).normal(size=(1_500, 6))
     for passed_over in (0, 40):
-        found = farthest_first(make_space(to(points)), 60, passed_over=passed_over)
-        assert found.picks.tolist() == plainly_farthest(points, 60, passed_over=passed_over)[0]
+        found = farthest_first(make_space(to(points)), 30, passed_over=passed_over)
+        assert found.picks.tolist() == plainly_farthest(points, 30, passed_over=passed_over)[0]
 
 
 def test_most_rows_are_never_looked_at_again(monkeypatch):
@@ -107,7 +107,7 @@ def test_nothing_is_chosen_twice_where_all_are_equal():
 def test_draws_have_the_probabilities_of_d_squared_sampling(monkeypatch, few_rows):
     monkeypatch.setattr(spreading, "_FEW_ROWS", few_rows)
     points = np.array([[0.0], [1.0], [3.0], [7.0]])
-    space, source, runs = make_space(points), rng(0), 4_000
+    space, source, runs = make_space(points), rng(0), 2_000
     drawn = Counter(tuple(draw_apart(space, 3, source, first=0).tolist()) for _ in range(runs))
     for second in (1, 2, 3):
         for third in {1, 2, 3} - {second}:
@@ -119,7 +119,7 @@ def test_draws_have_the_probabilities_of_d_squared_sampling(monkeypatch, few_row
 
 
 def test_weights_multiply_the_chances():
-    points, source, runs = make_space(np.array([[0.0], [1.0], [-1.0]])), rng(0), 3_000
+    points, source, runs = make_space(np.array([[0.0], [1.0], [-1.0]])), rng(0), 2_000
     weights = np.array([1.0, 1.0, 3.0])
     second = Counter(int(draw_apart(points, 2, source, first=0, weights=weights)[1]) for _ in range(runs))
     assert second[2] / runs == pytest.approx(0.75, abs=0.04)
