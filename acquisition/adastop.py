@@ -161,7 +161,7 @@ class _Law:
         return float(ordered[max(0, len(ordered) - 1 - max(0, above))])
 
     def observed(self, pairs: list[int]) -> Doubles:
-        return self._rounded(self._sums[:1, pairs])[0]
+        return np.asarray(self._rounded(self._sums[:1, pairs])[0])
 
     def sign(self, pair: int) -> float:
         return float(self._sums[0, pair])
@@ -178,7 +178,7 @@ class _Law:
         return np.asarray(self._rounded(self._sums[:, pairs]).max(axis=1))
 
     def _rounded(self, sums: Doubles) -> Doubles:
-        return np.round(np.abs(sums) / self._scale, DIGITS)
+        return np.asarray(np.round(np.abs(sums) / self._scale, DIGITS), dtype=np.float64)
 
 
 @lru_cache(maxsize=8)

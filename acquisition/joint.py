@@ -17,9 +17,9 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
 # Entries of one block of predictive probabilities: few products, so that their threads do not wait for each other.
-_BLOCK_ENTRIES = 1 << 20
+_BLOCK_ENTRIES = 1 << 22
 # Candidates whose gain is renewed together before the best is looked for again.
-_AT_ONCE = 64
+_AT_ONCE = 256
 # A batch ends where the next item tells less than this part of what the first did: that is noise of the sample.
 WORTHWHILE = 0.01
 # Nats: below this there is nothing but rounding.
@@ -51,35 +51,36 @@ class Configurations:
         Entropy of the label - its entropy under each member, on average over configurations and their own members, so
         that it is never below zero and vanishes when the answers leave one member.
         """
-        n = draws.shape[0]
+        n, classes, members = draws.shape
         mean = self.weight @ self.posterior
         found = xlogx(draws).sum(axis=1, dtype=np.float64) @ mean
-        rows = max(1, _BLOCK_ENTRIES // len(self.weight))
+        rows = max(1, _BLOCK_ENTRIES // (classes * len(self.weight)))
         for start in range(0, n, rows):
-            # A class at a time: sums over classes are then sums of whole matrices, which is far faster.
-            for by_class in np.ascontiguousarray(draws[start : start + rows].transpose(1, 2, 0)):
-                told = xlogx(self.posterior @ by_class)
-                found[start : start + rows] -= self.weight @ told
-        return np.maximum(found, 0.0)
+            # One product for all classes and candidates, one more for the mean over configurations.
+            part = draws[start : start + rows].transpose(2, 1, 0).reshape(members, -1)
+            told = self.weight @ xlogx(self.posterior @ part)
+            found[start : start + rows] -= told.reshape(classes, -1).sum(axis=0)
+        return np.asarray(np.maximum(found, 0.0), dtype=np.float64)
 
     def with_answer_to(self, item: Floats, most: int, rng: np.random.Generator) -> "Configurations":
         """Each configuration with each answer to an item (C, M); a sample of `most` of them where they are more.
 
-        The sample is systematic: a configuration is drawn as often as its weight says, but for rounding.
+        The sample is systematic: a configuration is drawn as often as its weight says, but for rounding. They stand
+        in the order of their likeliest member, so that no member gains or loses by chance from sample to sample.
         """
-        joint = self.posterior[:, None, :] * item[None, :, :]
-        likely = joint.sum(axis=2)
-        weight = (self.weight[:, None] * likely).ravel()
-        joint, likely = joint.reshape(-1, item.shape[1]), likely.ravel()
+        joint = (self.posterior[:, None, :] * item[None, :, :]).reshape(-1, item.shape[1])
+        likely = joint.sum(axis=1)
+        weight = np.repeat(self.weight, len(item)) * likely
         possible = np.flatnonzero(weight > 0)
+        posterior, weight = joint[possible] / likely[possible, None], weight[possible]
         if len(possible) > most:
-            ticks = (rng.random() + np.arange(most)) * (weight[possible].sum(dtype=np.float64) / most)
-            drawn = np.searchsorted(np.cumsum(weight[possible], dtype=np.float64), ticks)
-            chosen, count = np.unique(np.minimum(drawn, len(possible) - 1), return_counts=True)
-            possible, kept = possible[chosen], count.astype(weight.dtype)
-        else:
-            kept = weight[possible]
-        return Configurations(joint[possible] / likely[possible, None], kept / kept.sum())
+            order = np.lexsort((posterior.max(axis=1), posterior.argmax(axis=1)))
+            reached = np.cumsum(weight[order], dtype=np.float64)
+            ticks = (rng.random() + np.arange(most)) * (reached[-1] / most)
+            drawn = np.minimum(np.searchsorted(reached, ticks), len(order) - 1)
+            chosen, count = np.unique(order[drawn], return_counts=True)
+            posterior, weight = posterior[chosen], count.astype(weight.dtype)
+        return Configurations(posterior, weight / weight.sum())
 
 
 def choose_jointly(draws: Floats, n: int, rng: np.random.Generator, *, configurations: int) -> JointChoice:

@@ -2,8 +2,10 @@
 
 import array_api_compat
 
-from acquisition.arrays import Array, namespace, on_cpu, smallest_values, widen
+from acquisition.arrays import Array, namespace, on_cpu, smallest_k, smallest_values, widen
 from acquisition.space import blocks, make_space
+
+_ROUNDINGS = 8
 
 
 def nearest_index(features: Array, centres: Array) -> Array:
@@ -26,12 +28,11 @@ def nearest_indices(features: Array, centres: Array, k: int) -> Array:
     xp = namespace(features, centres)
     centres = widen(centres)
     k = min(k, centres.shape[0])
-    return xp.concat(
-        [
-            smallest_k(squared_distances(block, centres), k)
-            for block in _blocks(features, centres.shape[0] + features.shape[1])
-        ]
-    )
+    others = make_space(centres)
+    found = []
+    for start, stop in blocks(features.shape[0], centres.shape[0], cpu=on_cpu(features)):
+        found.append(smallest_k(make_space(widen(features[start:stop, :])).squared_to(others), k))
+    return xp.concat(found)
 
 
 def distance_to(features: Array, centres: Array, index: Array) -> Array:
@@ -40,8 +41,12 @@ def distance_to(features: Array, centres: Array, index: Array) -> Array:
     centres = widen(centres)
     found = []
     for start, stop in blocks(features.shape[0], features.shape[1], cpu=on_cpu(features)):
-        difference = widen(features[start:stop, :]) - xp.take(centres, index[start:stop], axis=0)
-        found.append(xp.sqrt(xp.vecdot(difference, difference)))
+        block = widen(features[start:stop, :])
+        difference = block - xp.take(centres, index[start:stop], axis=0)
+        squared = xp.vecdot(difference, difference)
+        # A mean of equal rows may miss them by a rounding.
+        rounding = (_ROUNDINGS * xp.finfo(block.dtype).eps) ** 2 * xp.vecdot(block, block)
+        found.append(xp.sqrt(xp.where(squared <= rounding, xp.zeros_like(squared), squared)))
     return xp.concat(found)
 
 

@@ -12,7 +12,8 @@ from acquisition.arrays import Array, namespace, on_cpu, take_rows
 # Entries of a block of products: on a CPU they should stay in its cache, a GPU wants few, large blocks.
 _ENTRIES_CPU = 1 << 19
 _ENTRIES_GPU = 1 << 26
-_ROWS_AT_ONCE = 8_192
+# Products of fewer rows are slow, however many columns they have; more rows gain nothing.
+_ROWS_LEAST, _ROWS_MOST = 256, 8_192
 _COLUMNS_AT_ONCE = 1_024
 # Products of float32 carry an error of about 1e-6 of the lengths: what is below it counts as no distance.
 _NOISE = 64
@@ -89,10 +90,8 @@ def nearest_squared(points: Space, centres: Space) -> Array:
 
 def blocks(rows: int, width: int, *, cpu: bool = True) -> Iterator[tuple[int, int]]:
     """(start, stop) of consecutive rows, so many that rows x width entries fit; one empty block for no rows."""
-    entries = _ENTRIES_CPU if cpu else _ENTRIES_GPU
-    step = max(1, entries // max(1, width))
-    if cpu:
-        step = min(step, _ROWS_AT_ONCE)
+    step = (_ENTRIES_CPU if cpu else _ENTRIES_GPU) // max(1, width)
+    step = max(_ROWS_LEAST, min(step, _ROWS_MOST) if cpu else step)
     for start in range(0, max(1, rows), step):
         yield start, min(rows, start + step)
 

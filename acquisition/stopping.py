@@ -36,7 +36,7 @@ class PowerLaw:
     fit: float
 
     def error(self, labels: float) -> float:
-        return self.alpha * labels**-self.beta + self.gamma
+        return float(self.alpha * labels**-self.beta + self.gamma)
 
     def labels(self, error: float) -> float | None:
         """Labels at which the error is reached; None where it never is."""
@@ -82,11 +82,13 @@ class Plateau:
     since: float
 
 
-def fit_power_law(labels: Numbers, errors: Numbers, weights: Numbers | None = None) -> PowerLaw:
+def fit_power_law(
+    labels: Numbers, errors: Numbers, weights: Numbers | None = None, *, near: PowerLaw | None = None
+) -> PowerLaw:
     """Least squares of log errors, weighted, with alpha, beta, gamma >= 0. ForecastError for fewer than four points.
 
     Source of the form: Hestness et al. 2017, 'Deep learning scaling is predictable'. Active-learning curves are no
-    independent samples: fit one for each strategy.
+    independent samples: fit one for each strategy. `near`: where to begin, if the answer is known to be about that.
     """
     x, y = np.asarray(labels, dtype=np.float64), np.maximum(np.asarray(errors, dtype=np.float64), FLOOR)
     if x.ndim != 1 or x.shape != y.shape or len(np.unique(x)) < LEAST_POINTS:
@@ -102,12 +104,18 @@ def fit_power_law(labels: Numbers, errors: Numbers, weights: Numbers | None = No
         log_alpha, beta, gamma = point
         return np.asarray(root * (np.log(np.exp(log_alpha - beta * log_x) + gamma) - log_y))
 
+    starts = []
+    if near is not None:
+        starts.append([float(np.log(near.alpha) - near.beta * np.log(x[-1])), near.beta, near.gamma])
+    else:
+        for share in (0.05, 0.5, 0.9):
+            slope, offset = np.polyfit(log_x, np.log(np.maximum(y - share * least, FLOOR / 10)), 1, w=root)
+            starts.append([offset, -slope, share * least])
     best = None
-    for share in (0.05, 0.5, 0.9):
-        slope, offset = np.polyfit(log_x, np.log(np.maximum(y - share * least, FLOOR / 10)), 1, w=root)
-        start = [offset, float(np.clip(-slope, 0.01, STEEPEST - 0.01)), share * least]
+    for log_alpha, beta, gamma in starts:
+        start = [log_alpha, float(np.clip(beta, 0.01, STEEPEST - 0.01)), min(gamma, float(y.max()) * 0.99)]
         found = least_squares(
-            residuals, start, bounds=([-np.inf, 0.0, 0.0], [np.inf, STEEPEST, float(y.max())]), xtol=1e-10
+            residuals, start, bounds=([-np.inf, 0.0, 0.0], [np.inf, STEEPEST, float(y.max())]), xtol=1e-8
         )
         if best is None or found.cost < best.cost:
             best = found
@@ -150,7 +158,7 @@ def forecast(
         else:
             residual = np.log(np.maximum(y, FLOOR)) - np.log([law.error(value) for value in x])
             drawn = np.exp(np.log([law.error(value) for value in x]) + rng.choice(residual, len(x)))
-        laws.append(fit_power_law(x, drawn, weights))
+        laws.append(fit_power_law(x, drawn, weights, near=law))
     return Forecast(law, tuple(laws), float(x[-1]))
 
 

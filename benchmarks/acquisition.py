@@ -3,10 +3,11 @@
     python -m benchmarks.acquisition --strategy core_set --n 100000 --against scikit-activeml
 
 `--strategy` takes keys with commas between them (default: all); `--case draws` measures the drawing of what is served
-instead. One JSON object a line: `seconds` (median over the repeats of the strategy's whole `select`), `peak` (MiB
+instead. One JSON object a line: `seconds` (median over the repeats of the strategy's whole `select`), `cpu_seconds`
+(the same in processor time of all threads, for when other work runs beside), `peak` (MiB
 beyond the arrays, of the first call), `ratio_to_copy` (strategies on probabilities: seconds over those of one copy of
 their input) and, `--against` a peer on the same arrays in the same run, `peer_seconds`, `peer_peak`, `speedup`,
-`agreement` (share of the batch that both chose) and, on features, `spread` (mean distance of the pool to the batch,
+`cpu_speedup`, `agreement` (share of the batch that both chose) and, on features, `spread` (mean distance of the pool to the batch,
 ours over theirs). Peers are given ready probabilities: their time holds no prediction.
 """
 
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,25 +109,30 @@ def measure(strategy: Strategy, options: Options, against: str = "") -> None:
             report(strategy.spec.key, metric, value, unit, **shape)
 
     ours, peak = with_peak(run)
-    own_seconds = seconds(run, options.repeats)
+    own_seconds, own_cpu = seconds(run, options.repeats)
     say("seconds", own_seconds, "s")
+    say("cpu_seconds", own_cpu, "s")
     say("peak", peak, "MiB")
     copies = [getattr(pool, name) for name in sorted(strategy.spec.needs & PROBABILITIES)]
     if copies and strategy.spec.needs <= PROBABILITIES:
-        copying = seconds(lambda: [array.copy() for array in copies], max(5, options.repeats))
+        copying, _ = seconds(lambda: [array.copy() for array in copies], max(5, options.repeats))
         shape["layout"] = f"{'x'.join(str(size) for size in copies[0].shape)} {copies[0].dtype}, row by row"
         say("ratio_to_copy", own_seconds / copying, "ratio")
     if peer is None:
         return
     shape["against"] = against
-    start = time.perf_counter()
-    theirs, peak = with_peak(lambda: peer(pool, labeled, options.batch))
-    peer_seconds = time.perf_counter() - start
+    chosen: list[tuple[Any, float | None]] = []
+    peer_seconds, peer_cpu = seconds(
+        lambda: chosen.append(with_peak(lambda: peer(pool, labeled, options.batch))), 1
+    )
+    theirs, peak = chosen[0]
     if peer_seconds < 2:
-        peer_seconds = seconds(lambda: peer(pool, labeled, options.batch), options.repeats)
+        peer_seconds, peer_cpu = seconds(lambda: peer(pool, labeled, options.batch), options.repeats)
     say("peer_seconds", peer_seconds, "s")
+    say("peer_cpu_seconds", peer_cpu, "s")
     say("peer_peak", peak, "MiB")
     say("speedup", peer_seconds / own_seconds, "ratio")
+    say("cpu_speedup", peer_cpu / own_cpu, "ratio")
     say("agreement", len(np.intersect1d(ours, theirs)) / max(1, len(ours)), "share")
     if pool.features is not None:
         say("spread", _spread(pool, ours) / _spread(pool, theirs), "ratio")
@@ -176,29 +183,28 @@ def draws(options: Options) -> None:
     """Stochastic draws, exploration order and propensities of a window: what follows any ranking."""
     rng = np.random.default_rng(0)
     utility, ids = rng.random(options.n, dtype=np.float32), np.arange(options.n)
-    for mode in MODES:
-        taken = seconds(
-            lambda mode=mode: stochastic_top_k(utility, WINDOW, mode=mode, rng=rng), options.repeats
-        )
-        report(f"stochastic_top_k_{mode}", "seconds", taken, "s", n=options.n, window=WINDOW)
     head = stochastic_top_k(utility, WINDOW, rng=rng)
     explored = exploration_order(1, ids, WINDOW)
-    taken = seconds(lambda: exploration_order(1, ids, WINDOW), options.repeats)
-    report("exploration_order", "seconds", taken, "s", n=options.n, window=WINDOW)
-    taken = seconds(
-        lambda: serve_order(head.positions, head.q, explored, 0.1, WINDOW, options.n, rng), options.repeats
+    actions: dict[str, Callable[[], Any]] = {
+        f"stochastic_top_k_{mode}": partial(stochastic_top_k, utility, WINDOW, mode=mode, rng=rng)
+        for mode in MODES
+    }
+    actions["exploration_order"] = partial(exploration_order, 1, ids, WINDOW)
+    actions["serve_order"] = partial(
+        serve_order, head.positions, head.q, explored, 0.1, WINDOW, options.n, rng
     )
-    report("serve_order", "seconds", taken, "s", n=options.n, window=WINDOW)
+    for case, action in actions.items():
+        report(case, "seconds", seconds(action, options.repeats)[0], "s", n=options.n, window=WINDOW)
 
 
-def seconds(action: Callable[[], Any], repeats: int) -> float:
-    """Median over the repeats."""
+def seconds(action: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Medians over the repeats: by the clock, and of the processor over all threads, which other work disturbs less."""
     times = []
     for _ in range(max(1, repeats)):
-        start = time.perf_counter()
+        clock, processor = time.perf_counter(), time.process_time()
         action()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        times.append((time.perf_counter() - clock, max(time.process_time() - processor, 1e-9)))
+    return statistics.median(one for one, _ in times), statistics.median(other for _, other in times)
 
 
 def with_peak(action: Callable[[], Any]) -> tuple[Any, float | None]:

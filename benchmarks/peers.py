@@ -28,6 +28,9 @@ def find(name: str, key: str) -> Select:
     if key not in strategies:
         raise PeerError(f"{name} is compared on: {', '.join(sorted(strategies))}; not on '{key}'.")
     try:
+        if not module.startswith(("modAL", "skactiveml")):
+            # Those that are made on torch import torchvision too, whose compiled part may not fit it.
+            importlib.import_module("models_zoo.torchvision_ops").declare_missing_operators()
         importlib.import_module(module)
     except ImportError as error:
         raise PeerError(
@@ -83,7 +86,9 @@ def _modal(name: str) -> Select:
     def select(pool: Pool, _: Labeled, n: int) -> np.ndarray[Any, Any]:
         function = getattr(importlib.import_module("modAL.uncertainty"), name)
         rows = np.zeros((len(pool), 1), np.float32)
-        return np.asarray(function(_Told(pool.proba), rows, n_instances=n)).ravel()
+        chosen = function(_Told(pool.proba), rows, n_instances=n)
+        # Newer versions tell the scores as well.
+        return np.asarray(chosen[0] if isinstance(chosen, tuple) else chosen)
 
     return select
 

@@ -49,13 +49,13 @@ class Measured:
     others: dict[str, tuple[float, str]] = field(default_factory=dict)
 
 
-def workers(app: Application) -> list[psutil.Process]:
-    """Processes of the worker that imports and exports."""
+def workers(app: Application, queue: str) -> list[psutil.Process]:
+    """Processes of the worker of this queue."""
     heads = []
     for process in psutil.Process(app.child.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             line = " ".join(process.cmdline())
-            if "celery" in line and " io" in line:
+            if "celery" in line and f" {queue}" in line:
                 heads.append(process)
     return list({p.pid: p for head in heads for p in (head, *head.children(recursive=True))}.values())
 
@@ -92,14 +92,14 @@ def cpu_of(processes: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def measured(app: Application) -> Iterator[Measured]:
+def measured(app: Application, queue: str = "io") -> Iterator[Measured]:
     """Clocks and memory around one job."""
-    result, before = Measured(), cpu_of([*workers(app), *servers(app)])
+    result, before = Measured(), cpu_of([*workers(app, queue), *servers(app)])
     started = time.perf_counter()
     yield result
     result.seconds = time.perf_counter() - started
-    result.cpu = cpu_of([*workers(app), *servers(app)]) - before
-    result.peak = max(map(peak_of, workers(app)), default=0.0)
+    result.cpu = cpu_of([*workers(app, queue), *servers(app)]) - before
+    result.peak = max(map(peak_of, workers(app, queue)), default=0.0)
 
 
 def wait_for(job_id: int) -> None:
@@ -257,9 +257,23 @@ def write_images(path: Path, count: int) -> None:
             archive.writestr(f"class-{n % CLASSES}/{n}.jpg", out.getvalue())
 
 
+def encode_texts(app: Application, items: int) -> Measured:
+    """Features of texts that are there already, by the default encoder."""
+    from annotator.learning.triggers import start_encoding
+
+    project = labelled_project(items)
+    with measured(app, "gpu") as result:
+        job = start_encoding(project.pk)
+        assert job is not None
+        wait_for(job.pk)
+    result.items = items
+    return result
+
+
 CASES: Mapping[str, Callable[[Application], Measured]] = {
     "import_texts": lambda app: import_texts(app, 100_000),
     "import_images": lambda app: import_images(app, 2_000),
+    "encode_texts": lambda app: encode_texts(app, 2_000),
     "export_100k": lambda app: export(app, 100_000),
     "export_1m": lambda app: export(app, 1_000_000),
 }

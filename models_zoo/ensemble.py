@@ -23,7 +23,7 @@ from models_zoo.objective import HeadProblem, check_features, one_hot
 KINDS = ("ensemble", "dropout")
 # From more labels than this a part is taken: members are to differ, not to be exact.
 MEMBER_ROWS = 20_000
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-6
 # Scores (members x classes x rows) that a fit holds at a time, and that a prediction does.
 _FIT_ENTRIES = 1 << 25
 _PREDICT_ENTRIES = 1 << 22

@@ -19,13 +19,21 @@ def capped_note(clusters: int, wanted: int) -> tuple[Note, ...]:
 def deal(cluster: Ints, utility: npt.NDArray[np.floating], precedence: Ints) -> Ints:
     """Rows in the order of dealing: the best of each cluster by precedence (C,), then the second best of each...
 
-    cluster (n,) and utility (n,) of the rows; precedence: cluster numbers, first to be dealt from first.
+    cluster (n,) and utility (n,) of the rows; precedence: cluster numbers, first to be dealt from first. Utilities
+    that agree in their first 16 bits are equal (the two members of a pair are as far from its middle, but for
+    rounding): the lower row comes first.
     """
     turn = np.empty_like(precedence)
     turn[precedence] = np.arange(len(precedence))
-    best_first = np.lexsort((-utility, cluster))
+    best_first = np.lexsort((-_in_short(utility), cluster))
     sizes = np.bincount(cluster, minlength=len(precedence))
     starts = np.cumsum(sizes) - sizes
     round_of = np.empty(len(cluster), dtype=np.int64)
     round_of[best_first] = np.arange(len(cluster)) - starts[cluster[best_first]]
     return np.lexsort((turn[cluster], round_of))
+
+
+def _in_short(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Rounded to 16 bits."""
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa * 2.0**16), exponent), dtype=np.float64)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster import hierarchy
 
 from acquisition.arrays import Ints, take_rows, to_numpy, widen
 from acquisition.errors import PoolError
@@ -88,6 +87,9 @@ def _groups(features: npt.NDArray[np.float64], count: int) -> Ints:
         raise PoolError("Features hold NaN or infinite values.")
     if len(features) < 2:
         return np.zeros(len(features), dtype=np.int64)
+    # Here and not above: processes that only list strategies have no need of it.
+    from scipy.cluster import hierarchy
+
     tree = hierarchy.linkage(features, method="average")
     return np.asarray(hierarchy.fcluster(tree, count, criterion="maxclust"), dtype=np.int64) - 1
 

@@ -8,10 +8,10 @@ import numpy as np
 from acquisition.arrays import Array, Ints, map_classes_first, namespace, take_rows, to_numpy, xlogx
 from acquisition.neighbours import nearest_indices
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Note, Ranking, rank_by_utility
+from acquisition.ranking import Note, Ranking, rank_by_utility, sampled_note
 from acquisition.reduce import REDUCTION_PARAMS, reduce_axis
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._clusters import sample, sample_notes
+from acquisition.strategies._features import max_pool_param, sample
 
 # Of more labelled items a random part is compared with: distances to all would take too long.
 MOST_LABELED = 10_000
@@ -34,14 +34,7 @@ _ROWS = 1 << 12
                 "title": "Neighbours",
                 "description": "How many of the nearest labelled items each item is compared with.",
             },
-            "max_pool": {
-                "type": "integer",
-                "default": 50_000,
-                "minimum": 100,
-                "maximum": 1_000_000,
-                "title": "Largest pool",
-                "description": "Of a larger pool a random sample of this size is considered; a larger one takes longer.",
-            },
+            **max_pool_param(50_000, 1_000_000),
             **REDUCTION_PARAMS,
         },
         reference="Margatina et al. 2021, Active learning by acquiring contrastive examples",
@@ -66,7 +59,7 @@ def contrastive(
     known = _comparable(labeled, rng)
     rows = sample(pool.ids, max_pool, rng)
     utility = np.full(len(pool), np.nan)
-    notes = [*sample_notes(len(rows), len(pool))]
+    notes = [sampled_note(len(rows), len(pool))] if len(rows) < len(pool) else []
     if len(known):
         features = take_rows(labeled.features, known)
         theirs = take_rows(labeled.proba, known)

@@ -18,6 +18,8 @@ Bits = npt.NDArray[np.uint8]
 
 # Rows of which the distance to the nearest row of another group is measured, for the radius.
 _PROBES = 2_000
+# Side of the squares in which distances are computed; a multiple of 8, for eight rows share a byte.
+_SIDE = 1_024
 # Rows of bits that are added up at once: a byte counts no further.
 _ADDED = 255
 
@@ -109,16 +111,23 @@ def _pure_radius(view: View, points: Space, groups: int, purity: float, rng: np.
 
 
 def _adjacency(points: Space, radius: float) -> Bits:
-    """Bit j of row i (m, m / 8): whether j is nearer to i than the radius; each is near to itself."""
+    """Bit j of row i (m, m / 8): whether the two are nearer than the radius; each is near to itself.
+
+    Square by square, of which the mirrored ones are not computed again.
+    """
     m = len(points)
-    packed = np.empty((m, -(-m // 8)), dtype=np.uint8)
+    packed = np.zeros((m, -(-m // 8)), dtype=np.uint8)
     # Rounding leaves some distances below 0, which no radius of 0 may take for near.
     limit = radius**2 or -np.inf
-    for start, stop in blocks(m, m, cpu=on_cpu(points.lengths)):
-        squared = points.part(start, stop).squared_to(points)
-        near = np.array(to_numpy(squared < limit))
-        near[np.arange(stop - start), np.arange(start, stop)] = True
-        packed[start:stop] = np.packbits(near, axis=1)
+    squares = [(start, min(m, start + _SIDE)) for start in range(0, m, _SIDE)]
+    for number, (top, bottom) in enumerate(squares):
+        block = points.part(top, bottom)
+        for left, right in squares[number:]:
+            near = np.array(to_numpy(block.squared_to(points.part(left, right)) < limit))
+            if left == top:
+                np.fill_diagonal(near, val=True)
+            packed[top:bottom, left // 8 : -(-right // 8)] = np.packbits(near, axis=1)
+            packed[left:right, top // 8 : -(-bottom // 8)] = np.packbits(near, axis=0).T
     return packed
 
 

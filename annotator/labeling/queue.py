@@ -178,7 +178,8 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int, fresh: boo
 def hand(cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate) -> None:
     """Put an item into a person's hands past the queue; inside their `person_lock`. `claim` then returns it as held."""
     suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
-    values = {"project": project_id, "user": user_id, "holder": holder, "item": candidate.item_id}
+    values: dict[str, Any] = {"project": project_id, "user": user_id, "holder": holder}
+    values["item"] = candidate.item_id
     cursor.execute(HAND, values | {"served": json.dumps(candidate.served), "suggestion": suggestion})
 
 

@@ -34,7 +34,7 @@ Found = list[tuple[int, str, float]]
 
 def run_checks(run: JobRun) -> dict[str, Any]:
     """Replace the project's checks by what is found now; says how many of each kind."""
-    project = Project.objects.get(pk=run.job.project_id)
+    project = Project.objects.get(pk=run.job.project_id or 0)
     settings = settings_of(project)
     round_ = (
         Round.objects.filter(project=project, published_at__isnull=False, model__isnull=False)

@@ -70,7 +70,8 @@ def helping_of(project: Project) -> dict[str, Any]:
     n_random = int(newest.metrics.get("n", 0)) if newest else 0
     known = found.result.get("helping") if found else None
     if found is None or known is None or known["state"] == "few":
-        return _few(project, n_random if found is None else max(n_random, found.n_random))
+        served = known.get("served") if known else None
+        return _few(project, max(n_random, found.n_random if found else 0), served)
     told: dict[str, Any] = dict(known) | {
         "level_name": {"saved": "good", "none": "bad"}.get(known["state"], "warning"),
         "n_labels": found.n_labels,
@@ -102,10 +103,12 @@ def helping_of(project: Project) -> dict[str, Any]:
     return told | {"headline": "Not enough evidence yet", "text": text}
 
 
-def _few(project: Project, n_random: int) -> dict[str, Any]:
+def _few(project: Project, n_random: int, served: int | None) -> dict[str, Any]:
     needed = max(0, LEAST_RANDOM - n_random)
     text = f"{n_random:,} of {LEAST_RANDOM} random labels; {needed:,} more are needed{_answers(project, needed)}."
-    if not needed:
+    if served is not None:
+        text = f"Only {served:,} labels came through the queue here: the others were brought along, and no strategy chose them."
+    elif not needed:
         text = f"{n_random:,} random labels are enough to measure: it happens after one of the next rounds, or now on request."
     return {
         "state": "few",

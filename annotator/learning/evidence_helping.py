@@ -23,6 +23,7 @@ State = Literal["few", "unclear", "saved", "none"]
 Doubles = npt.NDArray[np.float64]
 
 LEAST_RANDOM = 200
+LEAST_SERVED = 50
 MOST_JUDGED = 2_000
 FOLDS, ORDERS, SIZES = 5, 3, 7
 SMALLEST, FURTHER = (
@@ -63,6 +64,9 @@ def is_it_helping(
     n_random = int(labels.share.sum())
     if n_random < LEAST_RANDOM:
         return {"state": "few", "n_random": n_random, "needed": LEAST_RANDOM - n_random}
+    if len(labels.served) < LEAST_SERVED:
+        # Imported answers, say: no strategy has served enough to be compared.
+        return {"state": "few", "n_random": n_random, "needed": 0, "served": len(labels.served)}
     curves = measure_curves(labels, strength=strength, seed=seed, on_fit=on_fit)
     return judge(curves, n_random=n_random, seed=seed)
 

@@ -54,7 +54,8 @@ class Gathered:
     labels: Labels
     propensity: npt.NDArray[np.float64]
     place: npt.NDArray[np.int64]
-    size: int  # items of the pool that a queue could serve
+    size: int  # items that a queue could serve: those of the pool but for what was labelled otherwise
+    pool: int
 
 
 def run_evidence(run: JobRun) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def gather(project: Project, chosen: LearningSettings) -> Gathered:
     )
     pool = Item.objects.pool().filter(project=project).count()
     outside = len(told) - int((~np.isnan(propensity)).sum())
-    return Gathered(labels, propensity, np.lexsort((rank[:, 1], rank[:, 0])), max(1, pool - outside))
+    return Gathered(labels, propensity, np.lexsort((rank[:, 1], rank[:, 0])), max(1, pool - outside), pool)
 
 
 def estimates(gathered: Gathered, *, strength: float, seed: int) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def estimates(gathered: Gathered, *, strength: float, seed: int) -> dict[str, An
         "random": int(labels.share.sum()),
         "logged": len(ordered),
         "effective": round(effective, 1),
-        "items": gathered.size,
+        "items": gathered.pool,
     }
 
 

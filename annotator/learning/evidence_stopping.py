@@ -35,7 +35,7 @@ def stopping(project: Project, *, seed: int) -> dict[str, Any]:
     agreements = agreements_of(project)
     still = settled(agreements, threshold=AGREEMENT, window=WINDOW)
     told = _forecast(points, seed)
-    criteria = [
+    criteria: list[dict[str, Any]] = [
         {
             "key": "plateau",
             "met": flat.flat if flat else None,

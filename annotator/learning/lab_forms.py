@@ -35,7 +35,8 @@ class LabForm(forms.Form):
     )
 
     def __init__(self, *args: Any, chosen: LearningSettings, counts: Counts, **options: Any) -> None:
-        super().__init__(*args, initial=default_values(chosen, counts), **options)
+        options["initial"] = default_values(chosen, counts)
+        super().__init__(*args, **options)
         now = in_use(chosen)
         self._field("strategies").choices = [
             (key, f"{title} (in use)" if key == now else title) for key, title, _ in choices(chosen)

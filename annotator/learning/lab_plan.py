@@ -33,6 +33,7 @@ PRESET, OWN = "preset:", "own"
 # Seconds of a step (fit, tune now and then, rank) before anything was measured here: a constant, and one for each
 # number that a fit looks at.
 STEP_SECONDS, STEP_PER_NUMBER = 0.12, 6e-8
+FOREIGN_SECONDS = 2.0  # more a step for strategies of third parties, which run in a process of their own
 
 
 @dataclass(frozen=True)
@@ -231,11 +232,17 @@ def duration(chosen: LearningSettings, settings: Mapping[str, Any], classes: int
     by_name: dict[str, list[float]] = {}
     for seconds, name in told:
         by_name.setdefault(name, []).append(seconds)
-    of_a_seed = sum(
-        steps * (sum(by_name[name]) / len(by_name[name]) if name in by_name else usual)
-        for name in (each["name"] for each in settings["strategies"])
-    )
+    of_a_seed = 0.0
+    for each in settings["strategies"]:
+        name, foreign = each["name"], each["key"] in known_foreign()
+        guess = usual + FOREIGN_SECONDS * foreign
+        of_a_seed += steps * (sum(by_name[name]) / len(by_name[name]) if name in by_name else guess)
     return Duration(of_a_seed * settings["block"], of_a_seed * settings["seeds"], bool(told))
+
+
+def known_foreign() -> frozenset[str]:
+    """Keys of the strategies that come from other packages."""
+    return frozenset(each.spec.key for each in registry.available() if each.source)
 
 
 def areas(runs: Sequence[BacktestRun]) -> dict[str, dict[int, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,11 +119,20 @@ def with_held(stream: Stream, held: Ints) -> Stream:
 
 
 def compose_window(
-    stream: Stream, explore: Ints, *, share: float, size: int, n_pool: int, seed: int, part: int
+    stream: Stream,
+    explore: Ints,
+    *,
+    share: float,
+    size: int,
+    n_pool: int,
+    seed: int,
+    part: int,
+    beyond: Mapping[int, float],
 ) -> Served:
-    """The next `size` rows to serve from a part of the stream and of the exploration order. `part` counts refills."""
+    """The next `size` rows to serve from a part of the stream and of the exploration order. `part` counts refills,
+    `beyond` has the weights of exploration's rows that come after this part."""
     rng = np.random.default_rng([seed, 2, part])
-    return serve_order(stream.rows, stream.q, explore, share, size, n_pool, rng)
+    return serve_order(stream.rows, stream.q, explore, share, size, n_pool, rng, beyond)
 
 
 def _joined(first: Stream, then: Stream) -> Stream:

@@ -247,14 +247,14 @@ def _single_posterior(votes: Votes, rows: Ints, proba: Floats) -> Consensus:
         return _single(votes)
     targets = proba.argmax(axis=1)
     best = np.take_along_axis(proba, targets[:, None], axis=1)[:, 0]
-    clear = (proba >= best[:, None] - TIE).sum(axis=1) == 1
+    clear = np.asarray((proba >= best[:, None] - TIE).sum(axis=1) == 1)
     share = np.take_along_axis(matrix, targets[:, None], axis=1)[:, 0] / np.maximum(total, 1)
     return _made(votes, rows, targets.astype(np.int64), share, total, best, clear)
 
 
 def _multi_posterior(votes: Votes, rows: Ints, proba: Floats) -> Consensus:
     _, _, matrix, total = counts(votes)
-    clear = ~(np.abs(proba - 0.5) < TIE).any(axis=1)
+    clear = np.asarray(~(np.abs(proba - 0.5) < TIE).any(axis=1))
     targets = proba > 0.5
     sure = np.where(targets, proba, 1 - proba).mean(axis=1) if proba.shape[1] else np.ones(len(rows))
     return _made(votes, rows, targets, _agreeing(matrix, targets, total), total, sure, clear)

@@ -47,12 +47,23 @@ class _Confusions(DawidSkene):
     counts: Any = None
 
     def _m_step(self, data: Any, probas: Any, *_: Any) -> Any:  # type: ignore[override]
-        strategy = None if self.counts is None else "addition"
-        return DawidSkene._m_step(data, probas, self.counts, strategy)
+        return DawidSkene._m_step(data, probas, self.counts, None if self.counts is None else "addition")
+
+    def _evidence_lower_bound(self, data: Any, probas: Any, priors: Any, errors: Any) -> float:
+        # crowd-kit counts the prior once a vote; that bound can fall, and then ends the search too early.
+        bound = _bound(data, probas, errors, np.log(np.maximum(priors, LEAST)))
+        if self.counts is not None:
+            log = np.log(np.maximum(errors, LEAST)).reindex(self.counts.index)
+            bound += float((self.counts * log).to_numpy().sum())
+        return bound
 
 
 class _OneCoin(OneCoinDawidSkene):
-    """One-coin with `smoothing` right and as many wrong answers added to each worker, and `truth` kept in every step."""
+    """One-coin with `smoothing` right and as many wrong answers added to each worker, and `truth` kept in every step.
+
+    Classes are equally likely beforehand, as in Y. Zhang et al., Journal of Machine Learning Research 17 (2016). crowd-kit
+    learns their shares, which one accuracy for each worker cannot keep from running away to a single class.
+    """
 
     smoothing: float = 0.0
     truth: Any = None
@@ -63,8 +74,17 @@ class _OneCoin(OneCoinDawidSkene):
         return (skills * answers + self.smoothing) / (answers + 2 * self.smoothing)
 
     def _e_step(self, data: Any, priors: Any, errors: Any) -> Any:  # type: ignore[override]
-        probas = DawidSkene._e_step(data, priors, errors)
+        even = pd.Series(1 / len(priors), index=priors.index)
+        probas = DawidSkene._e_step(data, even, errors)
         return probas if self.truth is None else self._correct_probas_with_golden(probas, self.truth)
+
+    def _evidence_lower_bound(self, data: Any, probas: Any, priors: Any, errors: Any) -> float:
+        bound = _bound(data, probas, errors, -np.log(len(priors)))
+        if self.smoothing:
+            # A wrong answer is any other class: what was added says nothing of which.
+            right = self._m_step(data, probas)
+            bound += float(self.smoothing * (np.log(right) + np.log(1 - right)).sum())
+        return bound
 
     @staticmethod
     def _process_skills_to_errors(data: Any, probas: Any, skills: Any) -> Any:
@@ -75,6 +95,14 @@ class _OneCoin(OneCoinDawidSkene):
         own = labels.to_numpy()[:, None] == errors.columns.to_numpy()[None, :]
         values = np.where(own, skill, (1 - skill) / (errors.shape[1] - 1))
         return pd.DataFrame(np.clip(values, LEAST, 1 - LEAST), index=errors.index, columns=errors.columns)
+
+
+def _bound(data: Any, probas: Any, errors: Any, log_prior: Any) -> float:
+    """Expected log likelihood of votes and truths plus the entropy of what is believed of the truths."""
+    each = data.join(np.log(np.maximum(errors, LEAST)), on=NAMES).drop(columns=NAMES)
+    log = each.groupby("task", sort=False).sum().reindex(probas.index)[probas.columns] + log_prior
+    believed = np.maximum(probas.to_numpy(), LEAST)
+    return float((believed * (log.to_numpy() - np.log(believed))).sum())
 
 
 def posterior(
@@ -128,7 +156,7 @@ def _crowd(fitted: Any, n_classes: int, known: Mapping[int, int]) -> Crowd:
     """Out of data frames, over all classes, unseen ones included."""
     shares = fitted.probas_.sort_index().reindex(columns=range(n_classes), fill_value=0.0)
     tasks = shares.index.to_numpy(dtype=np.int64)
-    proba = shares.to_numpy(dtype=np.float64)
+    proba = np.array(shares.to_numpy(dtype=np.float64))  # a copy: pandas lends its own read-only
     for task, label in known.items():
         place = np.searchsorted(tasks, task)
         if place < len(tasks) and tasks[place] == task:

@@ -56,4 +56,4 @@ def _of_several(targets: npt.NDArray[np.bool_], proba: Floats) -> tuple[npt.NDAr
 
 def _normalised(proba: Floats) -> Floats:
     total = proba.sum(axis=1, keepdims=True)
-    return np.where(total > 1e-9, proba / np.maximum(total, 1e-9), 1 / proba.shape[1])
+    return np.asarray(np.where(total > 1e-9, proba / np.maximum(total, 1e-9), 1 / proba.shape[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,20 @@ Floats = npt.NDArray[np.float64]
 Z = 1.959964
 RECENT, EARLIER = 50, 50  # checked answers compared when looking for drift
 ALARM = 0.01
+LEAST = 1e-10
+
+
+class Model(Protocol):
+    """What is known of people: workers (w,) ids ascending, confusion (w, C, C) [answer, truth], prior (C,)."""
+
+    @property
+    def workers(self) -> npt.NDArray[np.int64]: ...
+
+    @property
+    def confusion(self) -> Floats: ...
+
+    @property
+    def prior(self) -> Floats: ...
 
 
 def wilson(correct: float, n: float) -> Estimate:
@@ -30,28 +45,27 @@ def wilson(correct: float, n: float) -> Estimate:
 def support(
     votes: Votes,
     rows: npt.NDArray[np.int64],
-    proba: Floats,
+    shares: Floats,
     truths: Mapping[int, Sequence[int]],
     *,
-    majority: bool,
-    confusion: Mapping[int, Floats] | None = None,
+    model: Model | None = None,
 ) -> Floats:
     """What everybody else says about each vote (v,): the chance that it is right, NaN where nobody else says anything.
 
-    proba (n, C) of `rows` (n,) ascending. Its own vote is taken out: by count where `majority`, else by dividing through
-    the person's `confusion` (C, C) [answer, truth]. Decisions and gold need no others.
+    shares (n, C) of the votes on `rows` (n,) ascending. Its own vote is taken out: of the shares by count, or with a `model`
+    of the people by what the others' confusions say. Decisions and gold need no others.
     """
     place = np.searchsorted(rows, votes.rows)
     voters = np.bincount(place, minlength=len(rows))
     fixed = np.isin(votes.rows, list(truths))
     alone = (voters[place] < 2) & ~fixed
     if votes.multi:
-        found = _support_multi(votes, proba[place], voters[place])
-    elif majority:
-        own = proba[place, votes.labels] * voters[place]
+        found = _support_multi(votes, shares[place], voters[place])
+    elif model is None:
+        own = shares[place, votes.labels] * voters[place]
         found = (own - 1) / np.maximum(voters[place] - 1, 1)
     else:
-        found = _support_by_model(votes, proba[place], confusion or {})
+        found = _support_by_model(votes, place, len(rows), model)
     for vote in np.flatnonzero(fixed).tolist():
         chosen = set(truths[int(votes.rows[vote])])
         mine = set(np.flatnonzero(votes.labels[vote])) if votes.multi else {int(votes.labels[vote])}
@@ -67,15 +81,15 @@ def _support_multi(votes: Votes, shares: Floats, voters: npt.NDArray[np.int64]) 
     return np.asarray(np.where(votes.labels, yes / others, 1 - yes / others).mean(axis=1))
 
 
-def _support_by_model(votes: Votes, proba: Floats, confusion: Mapping[int, Floats]) -> Floats:
-    found = np.empty(len(votes))
-    for vote, (person, label) in enumerate(
-        zip(votes.annotators.tolist(), votes.labels.tolist(), strict=True)
-    ):
-        table = confusion.get(person)
-        weights = proba[vote] if table is None else proba[vote] / np.maximum(table[label], 1e-10)
-        found[vote] = weights[label] / weights.sum()
-    return found
+def _support_by_model(votes: Votes, place: npt.NDArray[np.int64], n: int, model: Model) -> Floats:
+    """The posterior of each vote's class from the prior and the other votes alone."""
+    who = np.searchsorted(model.workers, votes.annotators)
+    each = np.log(np.maximum(model.confusion, LEAST))[who, votes.labels]
+    total = np.tile(np.log(np.maximum(model.prior, LEAST)), (n, 1))
+    np.add.at(total, place, each)
+    others = total[place] - each
+    weights = np.exp(others - others.max(axis=1, keepdims=True))
+    return np.asarray(weights[np.arange(len(votes)), votes.labels] / weights.sum(axis=1))
 
 
 def upper_bounds(right: Sequence[Floats], *, level: float = 0.05) -> Floats:

@@ -70,7 +70,7 @@ def _supported(votes: Votes, truths: Mapping[int, Sequence[int]], method: str) -
     if votes.multi or method == MAJORITY:
         # Of several classes the others' votes are counted, whatever the method: shares are what people can check.
         rows, proba = posterior(votes, MAJORITY)
-        right = reliability.support(votes, rows, proba, truths, majority=True)
+        right = reliability.support(votes, rows, proba, truths)
         return (*posterior(votes, method, truths), right) if votes.multi else (rows, proba, right)
     known = {row: columns[0] for row, columns in truths.items() if columns}
     crowd = import_module("annotator.quality.crowd").posterior(
@@ -81,8 +81,7 @@ def _supported(votes: Votes, truths: Mapping[int, Sequence[int]], method: str) -
         method=method,
         truth=known,
     )
-    tables = dict(zip(crowd.workers.tolist(), crowd.confusion, strict=True))
-    right = reliability.support(votes, crowd.tasks, crowd.proba, truths, majority=False, confusion=tables)
+    right = reliability.support(votes, crowd.tasks, crowd.proba, truths, model=crowd)
     return crowd.tasks, crowd.proba, right
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotator.accounts.models import User
@@ -151,7 +151,7 @@ def leave_case(*, project_id: int, item_id: int, user: User) -> None:
     ).update(taken_by=None, taken_until=later)
 
 
-def open_cases(project_id: int, threshold: float) -> Any:
+def open_cases(project_id: int, threshold: float) -> QuerySet[Case]:
     """Disagreements under the threshold that nobody decided, of items that are still labelled."""
     decided = Decision.objects.filter(item=OuterRef("item"))
     return Case.objects.filter(

@@ -17,7 +17,7 @@ PARTS = ("Reading the answers", "Judging them", "Counting people", "Finding disa
 @job_handler(services.REPORT_JOB)
 def run_report(run: JobRun) -> dict[str, Any]:
     """Count a project's quality anew; safe to run again."""
-    project = Project.objects.get(pk=run.job.project_id)
+    project = Project.objects.get(pk=run.job.project_id or 0)
     make_report = import_module("annotator.quality.report").make_report
     report = make_report(project, lambda done: run.progress(done, len(PARTS), stage=PARTS[done]))
     return {"answers": report.data["answers"]}

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
 from annotator.common.api import PageQuery, listed, page_out, parsed, queried
+from annotator.common.errors import Invalid
 from annotator.common.idempotency import idempotent
 from annotator.common.permissions import EXPORT, MANAGE, READ, needs
 from annotator.jobs.api import JobOut, job_json
@@ -21,6 +22,7 @@ from annotator.projects.access import can_inspect, can_manage, can_own
 from annotator.transfer import exports, snapshots
 from annotator.transfer.export_selectors import exports_of, get_export, get_snapshot, snapshots_of
 from annotator.transfer.export_views import download_response
+from annotator.transfer.formats import FORMATS
 from annotator.transfer.models import Export, Snapshot
 from annotator.transfer.selection import STATED, Selection
 
@@ -78,6 +80,10 @@ class LossOut(serializers.Serializer[Any]):
     key = serializers.CharField()
     count = serializers.IntegerField()
     words = serializers.CharField()
+
+
+class LossPreviewOut(serializers.Serializer[Any]):
+    losses = LossOut(many=True, allow_null=True, help_text="Null where there is too much to count at once.")
 
 
 class ExportOut(serializers.Serializer[Any]):
@@ -143,6 +149,27 @@ def exports_list(request: Request, project_id: int) -> Response:
         formula_guard=values["formula_guard"],
     )
     return Response(_export(export), status=202)
+
+
+@extend_schema(operation_id="exports_preview", request=ExportIn, responses=LossPreviewOut)
+@api_view(["POST"])
+@needs(POST=EXPORT)
+def preview(request: Request, project_id: int) -> Response:
+    """What an export would leave out or change, before it is made."""
+    project, _ = can_manage(current_user(request), project_id)
+    values = parsed(ExportIn, request)
+    kind = FORMATS.get(values["format"])
+    if kind is None:
+        raise Invalid("There is no such format.", code="no_such_format")
+    frozen = get_snapshot(project_id, values["snapshot"]) if values.get("snapshot") else None
+    losses = exports.preview_losses(
+        project=project,
+        kind=kind,
+        snapshot=frozen,
+        selection=Selection.from_json(values),
+        formula_guard=values["formula_guard"],
+    )
+    return Response({"losses": None if losses is None else [loss.to_json() for loss in losses]})
 
 
 @extend_schema(methods=["GET"], operation_id="exports_retrieve", responses=ExportDetailOut)

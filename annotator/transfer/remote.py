@@ -53,18 +53,14 @@ def _receive(*, project: Project, user: User | None, kind: str, name: str, conte
     services.check_open(project)
     services.remove_old_files()
     record = Import.objects.create(project=project, format=kind, created_by=user)
-    record.folder.mkdir(parents=True, exist_ok=True)
-    path = record.folder / STORED
-    with path.open("wb") as file:
-        for chunk in content.chunks():
-            file.write(chunk)
-    record.files = [{"name": name, "stored": STORED, "size": path.stat().st_size}]
-    record.save(update_fields=["files"])
-    try:
+    with services.kept_or_forgotten(record):
+        path = record.folder / STORED
+        with path.open("wb") as file:
+            for chunk in content.chunks():
+                file.write(chunk)
+        record.files = [{"name": name, "stored": STORED, "size": path.stat().st_size}]
+        record.save(update_fields=["files"])
         services.look(record)
-    except Invalid:
-        services.forget(record)
-        raise
     return record
 
 

@@ -13,12 +13,12 @@ from rest_framework.response import Response
 from annotator.accounts.authentication import current_user
 from annotator.accounts.models import User
 from annotator.common import storages
-from annotator.common.api import StorableJSONParser, parsed
+from annotator.common.api import StorableJSONParser, parsed, queried
 from annotator.common.errors import Invalid
 from annotator.common.idempotency import idempotent
 from annotator.common.permissions import IMPORT, READ, needs
 from annotator.projects.access import can_manage
-from annotator.transfer import dry_run, remote, services
+from annotator.transfer import dry_run, remote, services, sources
 from annotator.transfer.api import ImportOut, LimitedMultiPartParser, OptionsIn, import_json, json_object
 from annotator.transfer.formats import Options
 from annotator.transfer.models import Import
@@ -52,6 +52,31 @@ class BucketIn(HowIn):
         allow_blank=True, default="", max_length=remote.MAX_PREFIX, trim_whitespace=False
     )
     folder_labels = serializers.BooleanField(default=False)
+
+
+class FolderQuery(serializers.Serializer[Any]):
+    root = serializers.IntegerField(required=False, min_value=0, max_value=10**6)  # type: ignore[assignment]
+    folder = serializers.CharField(default="", allow_blank=True, max_length=4_000)
+
+
+class FolderIn(serializers.Serializer[Any]):
+    root = serializers.IntegerField(  # type: ignore[assignment]
+        min_value=0, max_value=10**6, help_text="Number of the root in the list."
+    )
+    folder = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=4_000,
+        trim_whitespace=False,
+        help_text="The way down from it.",
+    )
+    options = OptionsIn(required=False)
+    dry_run = serializers.BooleanField(default=False, help_text="Check everything, add nothing.")
+
+
+class FoldersOut(serializers.Serializer[Any]):
+    roots = serializers.ListField(child=serializers.CharField())
+    folders = serializers.ListField(child=serializers.CharField(), help_text="In the folder asked for.")
 
 
 class StoragesOut(serializers.Serializer[Any]):
@@ -104,14 +129,43 @@ def import_bucket(request: Request, project_id: int) -> Response:
     return Response(_started(record, user, changes), status=202)
 
 
+@extend_schema(
+    methods=["GET"], operation_id="imports_folders", parameters=[FolderQuery], responses=FoldersOut
+)
+@extend_schema(methods=["POST"], operation_id="imports_folder", request=FolderIn, responses={202: ImportOut})
+@api_view(["GET", "POST"])
+@parser_classes([StorableJSONParser])
+@needs(GET=(READ, IMPORT), POST=IMPORT)
+@idempotent()
+def import_folder(request: Request, project_id: int) -> Response:
+    """Files in a folder of the server; GET names the roots that an administrator allows, and the folders in one."""
+    user = current_user(request)
+    project, _ = can_manage(user, project_id)
+    if request.method == "GET":
+        asked = queried(FolderQuery, request)
+        inside = sources.server_folder(asked["root"], asked["folder"]) if "root" in asked else None
+        return Response(
+            {
+                "roots": [root.name for root in sources.roots()],
+                "folders": sources.subfolders(inside) if inside else [],
+            }
+        )
+    given = parsed(FolderIn, request)
+    folder = sources.server_folder(given["root"], given["folder"])
+    record = services.use_folder(project=project, user=user, folder=folder)
+    changes = {**given.get("options", {}), "dry_run": given["dry_run"]}
+    return Response(_started(record, user, changes), status=202)
+
+
 def _started(record: Import, user: User, given: dict[str, Any]) -> dict[str, Any]:
     """Import with what is guessed of the list, but for what is given; or only check, where `dry_run` says so."""
     checked = given.pop("dry_run")
-    options = Options.from_json(services.look(record).options.to_json() | given)
-    if checked:
-        dry_run.start(record=record, options=options, user=user)
-    else:
-        services.start_import(record=record, options=options, user=user)
+    with services.kept_or_forgotten(record):
+        options = Options.from_json(services.look(record).options.to_json() | given)
+        if checked:
+            dry_run.start(record=record, options=options, user=user)
+        else:
+            services.start_import(record=record, options=options, user=user)
     return import_json(record, checked)
 
 

@@ -15,12 +15,14 @@ from annotator.projects.access import can_manage
 from annotator.projects.models import Project
 from annotator.transfer import remote
 from annotator.transfer.remote_forms import BucketForm, UrlListForm
+from annotator.transfer.views import refuse_large
 
 
 @require_POST
 @login_required
 def import_urls(request: HttpRequest, project_id: int) -> HttpResponse:
     """Keep a list of addresses; what its columns mean is chosen next."""
+    refuse_large(request)
     project, can = can_manage(request.user, project_id)
     form = UrlListForm(request.POST, request.FILES)
     if form.is_valid():

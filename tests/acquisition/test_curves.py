@@ -87,7 +87,7 @@ def test_students_interval_is_wider_than_the_bootstraps_for_few_seeds():
     assert student.high - student.estimate == pytest.approx(half, rel=1e-3)
     narrow = bootstrap_interval(values, rng=rng())
     assert student.high - student.low > narrow.high - narrow.low
-    assert mean_interval([0.4]) == mean_interval([0.4, 0.4, 0.4])
+    assert mean_interval([0.5]) == mean_interval([0.5, 0.5, 0.5])
     with pytest.raises(CurveError):
         mean_interval([])
 

@@ -6,7 +6,7 @@ from acquisition.estimates import EstimateError, sampling_weights, weighted_mean
 from acquisition.pool import Pool
 from acquisition.ranking import rank_by_utility
 
-SIZE, ROUNDS, BATCH = 300, 4, 15
+SIZE, ROUNDS, BATCH = 150, 3, 12
 
 
 def rng(seed=0):
@@ -33,14 +33,15 @@ def label(population, seed, *, share=0.3, beta=1.0):
     for _ in range(ROUNDS):
         pool = Pool(left)
         ranking = rank_by_utility(pool, population["uncertainty"][left], len(left), source)
-        served = serve(ranking, BATCH, jointly=False, beta=beta, share=share, seed=seed, rng=source)
-        ids.append(served.ids)
-        propensity.append(served.propensity)
-        left = np.setdiff1d(left, served.ids)
+        # Of the whole order people label the beginning before the next round.
+        served = serve(ranking, len(left), jointly=False, beta=beta, share=share, seed=seed, rng=source)
+        ids.append(served.ids[:BATCH])
+        propensity.append(served.propensity[:BATCH])
+        left = np.setdiff1d(left, ids[-1])
     return np.concatenate(ids), np.concatenate(propensity)
 
 
-def errors_of(population, what, repetitions=400):
+def errors_of(population, what, repetitions=250):
     """Means over simulations, with their standard errors, of the naive and the weighted estimate's error."""
     truth = population[what].mean()
     naive, weighted = [], []
@@ -62,8 +63,8 @@ def test_labels_chosen_by_a_strategy_mislead_and_their_weights_make_up_for_it(po
 
 
 def test_weights_are_one_on_average(population):
-    weights = [sampling_weights(label(population, seed)[1], SIZE).mean() for seed in range(300)]
-    assert np.mean(weights) == pytest.approx(1, abs=3 * np.std(weights) / np.sqrt(300))
+    weights = [sampling_weights(label(population, seed)[1], SIZE).mean() for seed in range(200)]
+    assert np.mean(weights) == pytest.approx(1, abs=3 * np.std(weights) / np.sqrt(200))
 
 
 def test_uniform_draws_weigh_the_same():
@@ -82,12 +83,12 @@ def test_two_draws_of_three_by_hand():
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say(population):
     truth, hits = population["share"].mean(), 0
-    for seed in range(150):
+    for seed in range(100):
         ids, propensity = label(population, seed, share=0.5)
         found = weighted_mean(population["share"][ids], propensity, SIZE, rng=rng(seed), resamples=400)
         assert found.low <= found.value <= found.high
         hits += found.low <= truth <= found.high
-    assert hits >= 125
+    assert hits >= 80
 
 
 def test_uneven_weights_leave_less_than_there_are_labels(population):

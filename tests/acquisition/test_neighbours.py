@@ -17,6 +17,7 @@ def rng(seed=0):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(space, "_ENTRIES_CPU", 64)
+    monkeypatch.setattr(space, "_ROWS_LEAST", 1)
 
 
 @LIBRARIES

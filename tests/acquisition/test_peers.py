@@ -18,12 +18,12 @@ def peer():
     """The peer's choice on the same arrays; skips where it is missing."""
 
     def choose(name, key, pool, labeled, n, **options):
-        try:
-            function = peers.find(name, key)
-        except peers.PeerError as error:
-            pytest.skip(str(error))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            try:
+                function = peers.find(name, key)
+            except peers.PeerError as error:
+                pytest.skip(str(error))
             return function(pool, labeled, n, **options)
 
     return choose

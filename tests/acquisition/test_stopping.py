@@ -39,13 +39,13 @@ def test_two_percent_of_noise_move_the_exponent_by_less_than_two_hundredths():
 
 def test_the_last_point_lies_inside_the_interval_of_a_forecast_without_it():
     hits = 0
-    for seed in range(30):
+    for seed in range(16):
         errors = curve(0.4, 0.03, noise=0.03, seed=seed)
-        told = forecast(LABELS[:-4], errors[:-4], rng=rng(seed), resamples=60)
+        told = forecast(LABELS[:-4], errors[:-4], rng=rng(seed), resamples=30)
         interval = told.error(LABELS[-1], level=0.8)
         # The noise of the point itself is 3 %.
         hits += interval.low * 0.95 <= errors[-1] <= interval.high * 1.05
-    assert hits >= 22
+    assert hits >= 11
 
 
 def test_a_forecast_says_what_more_labels_bring_and_how_many_a_level_takes():
@@ -67,10 +67,11 @@ def test_a_level_below_the_floor_is_never_promised():
 
 def test_seeds_are_resampled_where_they_are_given():
     runs = np.stack([curve(0.4, 0.02, noise=0.05, seed=seed) for seed in range(5)])
-    told = forecast(LABELS, runs.mean(axis=0), rng=rng(), runs=runs, resamples=40)
-    same = forecast(LABELS, runs.mean(axis=0), rng=rng(), runs=runs[:1].repeat(5, axis=0), resamples=40)
-    assert told.error(50_000).high > told.error(50_000).low
-    assert same.error(50_000).high - same.error(50_000).low < told.error(50_000).high - told.error(50_000).low
+    mean = runs.mean(axis=0)
+    told = forecast(LABELS, mean, rng=rng(), runs=runs, resamples=40).error(50_000)
+    same = forecast(LABELS, mean, rng=rng(), runs=mean[None].repeat(5, axis=0), resamples=5).error(50_000)
+    assert told.low < told.estimate < told.high
+    assert same.high - same.low < 1e-6
 
 
 @pytest.mark.parametrize("errors", [[0.3, 0.2, 0.1], [0.2, 0.5, 0.1, 0.6, 0.2, 0.5]])

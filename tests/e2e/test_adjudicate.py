@@ -79,7 +79,7 @@ def test_names_show_when_asked_for_and_gold_is_a_manager_s(people):
 def test_the_quality_page_is_where_it_should_be(people):
     project, _ = disputed()
     manager = people(project.created_by)
-    page = manager.open("workspace:dashboard", project.pk)
+    page = manager.open("items:list", project.pk)
     page.get_by_role("link", name="Quality").click()
     expect(page.get_by_role("heading", name="Quality", exact=True)).to_be_visible()
     page.get_by_role("button", name="Count anew").click()

@@ -378,3 +378,24 @@ def test_an_address_inside_the_network_is_refused_when_it_is_sent_to(
         assert delivery.deliver_due() == 0
     assert not got
     assert "not a public address" in Delivery.objects.get().error
+
+
+def test_a_receiver_that_does_not_answer_keeps_nobody_waiting(project: Project, webhook: Webhook) -> None:
+    """Its other deliveries step back after the first failure, whatever they tell of."""
+    other, _ = services.create_webhook(
+        project=project, url="https://example.org/other", events=Kind.values, by=project.created_by
+    )
+    long_ago = timezone.now() - timedelta(hours=1)
+    for hook, count in ((webhook, 5), (other, 1)):
+        for _ in range(count):
+            Delivery.objects.create(
+                webhook=hook, event=uuid.uuid4(), kind="job.finished", payload={}, next_try_at=long_ago
+            )
+    asked = []
+
+    def post(url: str, **rest: Any) -> Receiver:
+        asked.append(url)
+        return Receiver(status=500 if url == webhook.url else 200)
+
+    assert delivery.deliver_due(post=post) == 1
+    assert asked == [webhook.url, other.url]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from annotator.quality.crowd import Crowd
 from annotator.quality.reliability import drifted, near_the_best, support, upper_bounds, wilson
 from annotator.quality.votes import Votes
 
@@ -27,32 +28,32 @@ def test_a_share_has_wilson_s_interval() -> None:
 def test_each_answer_is_judged_without_itself() -> None:
     votes = votes_of((0, 1, 0), (0, 2, 0), (0, 3, 1), (4, 1, 0))
     shares = np.array([[2 / 3, 1 / 3], [1.0, 0.0]])
-    right = support(votes, np.array([0, 4]), shares, {}, majority=True)
+    right = support(votes, np.array([0, 4]), shares, {})
     assert right[:3].tolist() == pytest.approx([0.5, 0.5, 0.0])
     assert np.isnan(right[3]), "nobody else answered"
 
 
 def test_gold_and_decisions_need_no_others() -> None:
     votes = votes_of((4, 1, 0), (4, 2, 1))
-    right = support(votes, np.array([4]), np.array([[0.5, 0.5]]), {4: [1]}, majority=True)
+    right = support(votes, np.array([4]), np.array([[0.5, 0.5]]), {4: [1]})
     assert right.tolist() == [0.0, 1.0]
 
 
-def test_by_a_model_the_person_s_own_vote_is_divided_out() -> None:
-    # Two people of accuracy 0.8 and an even prior: the posterior after both say 0 is 16/17, without one of them 4/5.
-    table = np.array([[0.8, 0.2], [0.2, 0.8]])
-    votes = votes_of((0, 1, 0), (0, 2, 0))
-    proba = np.array([[16 / 17, 1 / 17]])
-    right = support(votes, np.array([0]), proba, {}, majority=False, confusion={1: table, 2: table})
-    assert right.tolist() == pytest.approx([0.8, 0.8])
+def test_by_a_model_the_others_alone_say_what_is_right() -> None:
+    # Two people of accuracy 0.8 and 0.9 and an even prior: without the first, the second's word is worth 0.9, and so on.
+    tables = np.array([[[0.8, 0.2], [0.2, 0.8]], [[0.9, 0.1], [0.1, 0.9]]])
+    votes = votes_of((0, 1, 0), (0, 2, 0), (1, 1, 0), (1, 2, 1))
+    crowd = Crowd(np.arange(2), np.zeros((2, 2)), np.array([1, 2]), tables, np.array([0.5, 0.5]))
+    right = support(votes, np.arange(2), crowd.proba, {}, model=crowd)
+    assert right.tolist() == pytest.approx([0.9, 0.8, 0.1, 0.2])
 
 
 def test_of_several_classes_the_others_are_counted_class_by_class() -> None:
     labels = np.array([[True, False], [True, True], [False, False]])
     votes = Votes(KEYS, np.zeros(3, dtype=np.int64), np.arange(3), labels)
-    right = support(votes, np.array([0]), np.array([[2 / 3, 1 / 3]]), {}, majority=True)
+    right = support(votes, np.array([0]), np.array([[2 / 3, 1 / 3]]), {})
     assert right.tolist() == pytest.approx([0.5, 0.25, 0.25])
-    told = support(votes, np.array([0]), np.array([[2 / 3, 1 / 3]]), {0: [0]}, majority=True)
+    told = support(votes, np.array([0]), np.array([[2 / 3, 1 / 3]]), {0: [0]})
     assert told.tolist() == [1.0, 0.0, 0.0]
 
 

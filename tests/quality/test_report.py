@@ -8,12 +8,14 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.labeling.models import Annotation
 from annotator.projects.models import Project
-from annotator.quality import services
+from annotator.quality import services, tasks
 from annotator.quality.models import Case, QualitySettings, Report
 from annotator.quality.report import make_report
 from tests.factories import join, make_items, make_project
 from tests.learning.world import answer
 from tests.quality.people import vote
+
+assert tasks  # registers the handler of the job
 
 pytestmark = pytest.mark.django_db
 

@@ -6,12 +6,14 @@ import random
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from annotator.items.models import Item
 from annotator.labeling import services
@@ -219,6 +221,10 @@ def with_checks(count: int = 2, **settings: Any) -> tuple[Project, list[Item], A
         project_id=project.pk,
         entries=[(item.row, "suspect", 0.1 * n) for n, item in enumerate(items[:count])],
     )
+    # What a test does is one transaction, whose clock stands still: this was before it.
+    now = timezone.now()
+    Annotation.objects.update(created_at=now - timedelta(hours=2))
+    Check.objects.update(created_at=now - timedelta(hours=1))
     publish(project, items[count:])
     quality(project, **({"check_share": 0.5} | settings))
     return project, items, author

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.learning.encode import samples_of
 from annotator.projects.models import Project, Role
+from annotator.transfer import fetching
+from annotator.transfer.formats import Row
 from annotator.transfer.models import Import
 from tests.common.servers import answer, server
 from tests.common.test_storages import at, bucket
@@ -353,4 +356,37 @@ def test_pages_offer_both_and_say_what_is_wrong(
     away = manager.post(reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours"})
     assert away.status_code == 422
     assert "cannot be reached" in away.content.decode()
+    assert not Import.objects.exists()
+
+
+def test_images_that_wait_are_not_all_in_memory(
+    project: Project, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    size = 10 * 2**20
+
+    def download(location: str, into: BinaryIO) -> None:
+        for _ in range(size // 2**20):
+            into.write(location[-1:].encode() * 2**20)
+
+    monkeypatch.setattr(references, "download", download)
+    rows = (Row(line=n, fetch=f"http://x/{n % 10}") for n in range(20))
+    tracemalloc.start()
+    try:
+        for n, row in enumerate(fetching.with_bytes(rows)):
+            assert isinstance(row, Row)
+            assert row.payload is not None
+            assert (len(row.payload), row.payload[:1]) == (size, str(n % 10).encode())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == 19
+    assert peak < 6 * size
+
+
+def test_a_list_of_addresses_that_is_too_large_is_refused_before_it_is_kept(
+    project: Project, manager: Client, settings: Settings
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 1000
+    url = reverse("transfer:import_urls", args=[project.pk])
+    assert manager.post(url, {"addresses": upload("list.txt", "http://x/a.png\n" * 200)}).status_code == 413
     assert not Import.objects.exists()

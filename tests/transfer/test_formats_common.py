@@ -19,7 +19,17 @@ from annotator.labeling.models import Annotation
 from annotator.projects.models import Project
 from annotator.transfer.dataset import LiveDataset, context_of
 from annotator.transfer.exports import create_export, preview_losses
-from annotator.transfer.formats import FORMATS, Format, Row, RowError, Source, export_formats, recognised
+from annotator.transfer.formats import (
+    FORMATS,
+    Format,
+    Options,
+    Row,
+    RowError,
+    Source,
+    export_formats,
+    recognised,
+)
+from annotator.transfer.forms import MappingForm
 from annotator.transfer.losses import CHANGES, PARTS, Losses, lacks
 from annotator.transfer.models import Export
 from annotator.transfer.output import DryTarget
@@ -191,7 +201,7 @@ def test_the_same_records_give_the_same_bytes(kind, make):
     project = make()
     first, second = unpacked(export(project, kind.key)), unpacked(export(project, kind.key))
     assert list(first) == list(second)
-    moment = re.compile(rb'"moment": ?"[^"]*"')
+    moment = re.compile(rb'"moment": ?"[^"]*"|As it was at .*')
     for name, data in first.items():
         if name != "manifest.json":
             assert moment.sub(b"", data) == moment.sub(b"", second[name]), name
@@ -359,3 +369,19 @@ def test_a_dry_run_writes_nothing(db, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     assert all(a.row < b.row for a, b in pairwise(records(project)))
     assert len(records(project)) == len(TEXTS)
+
+
+def test_what_people_are_asked_about_a_file_are_options_that_there_are() -> None:
+    for kind in FORMATS.values():
+        assert kind.asks <= set(Options().to_json()) & set(MappingForm.base_fields)
+    assert [key for key, kind in FORMATS.items() if kind.restores] == ["native"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_no_format_of_json_lines_takes_what_is_no_json(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"id": 1, "text": "a", "fields": {{"text": "a"}}, "label": ["x"], "n": {value}}}\n')
+    for key in ("jsonl", "doccano", "argilla"):
+        (row,) = FORMATS[key].read(Source(path, "a.jsonl"), Options(text="text"))
+        assert isinstance(row, RowError)
+        assert "is no JSON number" in row.reason

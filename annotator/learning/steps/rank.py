@@ -22,8 +22,8 @@ from annotator.learning import choosing, filtering
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.choosing import Chosen
 from annotator.learning.committee import MemberOptions, affordable, draws
-from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.costs import pool_cost
+from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.errors import RankingFailed
 from annotator.learning.models import Round
 from annotator.learning.pool import pack_rows

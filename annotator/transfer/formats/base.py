@@ -123,7 +123,7 @@ class Format:
     other recognises. `write` gets records and a target; what it has no place for is not in `holds` (keys of
     losses.PARTS) and is counted for it. `plain` names its one file, where it writes only one that matters.
     `written_for`: modalities it is written for although it cannot read them. `fetches`: its rows name where their
-    images lie.
+    images lie. `asks`: options beyond the columns that people choose for it. `restores`: it may hold a whole project.
     """
 
     key: str
@@ -133,6 +133,8 @@ class Format:
     inspect: Callable[[Source, Options | None], Layout]
     read: Callable[[Source, Options], Iterator[Row | RowError]]
     tabular: bool = False
+    asks: frozenset[str] = frozenset()
+    restores: bool = False
     fetches: bool = False
     recognises: Callable[[Source], bool] | None = None
     write: Callable[[Iterable[ExportItem], Target], None] | None = None

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable
 
-from annotator.transfer.counts import FORMULA_STARTS
+from annotator.transfer.formats.cells import FORMULA_STARTS
 from annotator.transfer.formats.parts import picture_name
 from annotator.transfer.output import Target
 from annotator.transfer.records import ExportItem

@@ -170,6 +170,7 @@ def longest(rows: list[list[str]], width: int) -> int:
     return max(range(width), key=lambda n: sum(len(row[n]) for row in rows if n < len(row)))
 
 
+ASKS = frozenset({"encoding", "delimiter", "header"})
 CSV = Format(
     key="csv",
     title="CSV table",
@@ -178,6 +179,7 @@ CSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
     write=csv_export.write,
     holds=csv_export.HOLDS,
     plain=csv_export.NAME,
@@ -192,4 +194,5 @@ TSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
 )

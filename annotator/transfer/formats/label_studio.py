@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from annotator.transfer.formats.argilla import majority
 from annotator.transfer.formats.base import (
     IMAGE,
     TEXT,
@@ -20,7 +19,15 @@ from annotator.transfer.formats.base import (
     RowError,
     Source,
 )
-from annotator.transfer.formats.parts import beginning, names_of, picture_name, preview, scores_of, text_row
+from annotator.transfer.formats.parts import (
+    beginning,
+    majority,
+    names_of,
+    picture_name,
+    preview,
+    scores_of,
+    text_row,
+)
 from annotator.transfer.output import Target
 from annotator.transfer.records import ExportItem
 
