@@ -21,7 +21,7 @@ from annotator.learning.arrays import fetch_columns
 from annotator.learning.encodings import current_encoding
 from annotator.learning.exploration import random_share
 from annotator.learning.models import LearningSettings
-from annotator.learning.work import Ints
+from annotator.learning.pool import Ints
 from annotator.projects.models import Project
 from annotator.quality.consensus import consensus
 
