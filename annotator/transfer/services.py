@@ -48,7 +48,6 @@ from annotator.transfer.sources import Folder, format_in, kind_of_source
 
 KIND = "import"
 KEPT = timedelta(days=1)  # for so long files wait for their mapping, or for another try
-TAKEN_BEFORE = "A row before this one has the same id and other content: this one was left out."
 TAKEN = "This id is taken by an item with other content, which was left as it is."
 
 
@@ -270,7 +269,7 @@ def remove_files(record: Import) -> None:
 def conflict_words(match: Match) -> str:
     """What became of a row whose id has other content."""
     if match.outcome is Outcome.CHANGED:
-        return TAKEN if match.item_id is not None else TAKEN_BEFORE
+        return TAKEN
     return f"This id is taken by other content: the row is “{match.name}” here."
 
 

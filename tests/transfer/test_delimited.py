@@ -195,7 +195,7 @@ def test_utf16_without_a_byte_order_mark_is_refused_and_not_guessed(make: Make) 
 def test_the_encoding_of_western_europe_is_guessed_and_said(make: Make) -> None:
     layout = delimited.inspect(make("id,text\n1,caf\u00e9 \u20ac\n".encode("cp1252")), None)
     assert (layout.options.encoding, layout.rows) == ("cp1252", [["1", "caf\u00e9 \u20ac"]])
-    assert "not UTF-8" in layout.notes[0]
+    assert "is read as Windows-1252" in layout.notes[0]
 
 
 def test_a_second_file_without_the_column_is_refused(make: Make) -> None:
