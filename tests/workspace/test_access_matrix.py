@@ -99,7 +99,7 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "transfer:export": {"GET": INSPECTORS},
     "transfer:export_download": {"GET": INSPECTORS},
     "transfer:export_delete": {"POST": MANAGERS},
-    "transfer:snapshots": {"POST": MANAGERS},
+    "transfer:snapshots": {"GET": MANAGERS, "POST": MANAGERS},
     "transfer:snapshot_delete": {"POST": OWNERS},
     "quality:overview": {"GET": REVIEWERS},
     "quality:renew": {"POST": REVIEWERS},
