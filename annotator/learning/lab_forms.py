@@ -18,7 +18,7 @@ class LabForm(forms.Form):
 
     strategies = forms.MultipleChoiceField(
         label="Strategies",
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "check-grid"}),
         help_text="Random is always among them: savings are counted against it.",
     )
     seeds = forms.TypedChoiceField(

@@ -49,7 +49,9 @@ def lab_page(request: HttpRequest, project_id: int) -> HttpResponse:
             _, context["takes"], _ = lab.plan(project, form.cleaned_data)
         except AnnotatorError as error:
             form.add_error(None, " ".join(filter(None, [error.message, error.hint])))
-    return _page(request, project, can, form, context, status=422 if form.errors else 200)
+    # Asked while somebody is still choosing, a misfit is an answer and no error.
+    asking = asked and bool(request.headers.get("HX-Request"))
+    return _page(request, project, can, form, context, status=422 if form.errors and not asking else 200)
 
 
 def _page(

@@ -473,7 +473,7 @@ def test_the_page_says_how_long_before_anything_begins() -> None:
     assert "Takes about" in shown.content.decode()
     assert not Backtest.objects.exists()
     wrong = client.post(url, form | {"estimate": "1", "budget": "9999"}, headers={"HX-Request": "true"})
-    assert wrong.status_code == 422
+    assert wrong.status_code == 200  # nothing was begun that could have failed
     assert "labels can be replayed" in wrong.content.decode()
     begun = client.post(url, form)
     backtest = Backtest.objects.get()
