@@ -11,6 +11,8 @@ import csv
 import io
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -47,13 +49,13 @@ class Measured:
     others: dict[str, tuple[float, str]] = field(default_factory=dict)
 
 
-def workers(app: Application) -> list[psutil.Process]:
-    """Processes of the worker that imports and exports."""
+def workers(app: Application, queue: str) -> list[psutil.Process]:
+    """Processes of the worker of this queue."""
     heads = []
     for process in psutil.Process(app.child.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             line = " ".join(process.cmdline())
-            if "celery" in line and " io" in line:
+            if "celery" in line and f" {queue}" in line:
                 heads.append(process)
     return list({p.pid: p for head in heads for p in (head, *head.children(recursive=True))}.values())
 
@@ -90,14 +92,14 @@ def cpu_of(processes: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def measured(app: Application) -> Iterator[Measured]:
+def measured(app: Application, queue: str = "io") -> Iterator[Measured]:
     """Clocks and memory around one job."""
-    result, before = Measured(), cpu_of([*workers(app), *servers(app)])
+    result, before = Measured(), cpu_of([*workers(app, queue), *servers(app)])
     started = time.perf_counter()
     yield result
     result.seconds = time.perf_counter() - started
-    result.cpu = cpu_of([*workers(app), *servers(app)]) - before
-    result.peak = max(map(peak_of, workers(app)), default=0.0)
+    result.cpu = cpu_of([*workers(app, queue), *servers(app)]) - before
+    result.peak = max(map(peak_of, workers(app, queue)), default=0.0)
 
 
 def wait_for(job_id: int) -> None:
@@ -131,8 +133,10 @@ def labelled_project(items: int, *, modality: str = "text") -> Project:
         project=project, encoder="minilm" if modality == "text" else "pixels", seed=1, paused=True
     )
     Project.reserve_rows(project.pk, items)
-    with connection.cursor() as cursor:
-        cursor.execute("DROP INDEX item_search")  # most of the time of filling the table, none of an export's
+    if items:
+        with connection.cursor() as cursor:
+            # Most of the time of filling the table, none of an export's.
+            cursor.execute("DROP INDEX item_search")
     columns = "project_id, row, external_id, text, content_hash, split, meta, created_at"
     with connection.cursor() as cursor, cursor.copy(f"COPY items_item ({columns}) FROM STDIN") as copy:
         for row in range(items):
@@ -253,9 +257,23 @@ def write_images(path: Path, count: int) -> None:
             archive.writestr(f"class-{n % CLASSES}/{n}.jpg", out.getvalue())
 
 
+def encode_texts(app: Application, items: int) -> Measured:
+    """Features of texts that are there already, by the default encoder."""
+    from annotator.learning.triggers import start_encoding
+
+    project = labelled_project(items)
+    with measured(app, "gpu") as result:
+        job = start_encoding(project.pk)
+        assert job is not None
+        wait_for(job.pk)
+    result.items = items
+    return result
+
+
 CASES: Mapping[str, Callable[[Application], Measured]] = {
     "import_texts": lambda app: import_texts(app, 100_000),
     "import_images": lambda app: import_images(app, 2_000),
+    "encode_texts": lambda app: encode_texts(app, 2_000),
     "export_100k": lambda app: export(app, 100_000),
     "export_1m": lambda app: export(app, 1_000_000),
 }
@@ -264,18 +282,26 @@ CASES: Mapping[str, Callable[[Application], Measured]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", default=",".join(CASES))
-    options = parser.parse_args()
-    for case in options.cases.split(","):
-        # A fresh application each: what one case left in memory is no part of another's peak.
-        with Application() as app:
-            found = CASES[case](app)
-        parameters = {"items": found.items, "cores": os.cpu_count()}
-        emit("transfer", case, "seconds", found.seconds, "s", **parameters)
-        emit("transfer", case, "rate", found.items / found.seconds, "1/s", **parameters)
-        emit("transfer", case, "peak", found.peak, "MiB", **parameters)
-        emit("transfer", case, "cpu", found.cpu, "s", **parameters)
-        for metric, (value, unit) in found.others.items():
-            emit("transfer", case, metric, value, unit, **parameters)
+    cases = parser.parse_args().cases.split(",")
+    if len(cases) == 1:
+        run(cases[0])
+        return
+    for case in cases:
+        # A process and an application each: what one case left in memory is no part of another's peak.
+        subprocess.run([sys.executable, "-m", "benchmarks.transfer", "--cases", case], check=True)
+
+
+def run(case: str) -> None:
+    """One case, and what came of it."""
+    with Application() as app:
+        found = CASES[case](app)
+    parameters = {"items": found.items, "cores": os.cpu_count()}
+    emit("transfer", case, "seconds", found.seconds, "s", **parameters)
+    emit("transfer", case, "rate", found.items / found.seconds, "1/s", **parameters)
+    emit("transfer", case, "peak", found.peak, "MiB", **parameters)
+    emit("transfer", case, "cpu", found.cpu, "s", **parameters)
+    for metric, (value, unit) in found.others.items():
+        emit("transfer", case, metric, value, unit, **parameters)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from annotator.common.scopes import CHOICES, MANAGE, SCOPES
 
 
 class User(AbstractUser):
-    """A person. `pseudonym` stands for them in everything exported."""
+    """A person. `pseudonym_secret` is what their names in exports are made from."""
 
-    pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    pseudonym_secret = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     must_change_password = models.BooleanField(default=False)
 
     @property

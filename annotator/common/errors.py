@@ -58,3 +58,7 @@ class Conflict(AnnotatorError):
 
 class Invalid(AnnotatorError):
     code, status = "invalid", 422
+
+
+class Busy(AnnotatorError):
+    code, status = "busy", 503

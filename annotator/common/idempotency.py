@@ -55,8 +55,9 @@ def idempotent(*secrets: str) -> Callable[[View], View]:
                 return view(request, *args, **kwargs)
             if len(key) > LONGEST or not key.isprintable():
                 raise AnnotatorError(f"{HEADER} is at most {LONGEST} printable characters.", code="bad_key")
+            mark = fingerprint(request)  # before the transaction: bodies of gigabytes are read for it
             with transaction.atomic():
-                return _once(request, key, secrets, lambda: view(request, *args, **kwargs))
+                return _once(request, key, mark, secrets, lambda: view(request, *args, **kwargs))
 
         wrapped.idempotent = True  # type: ignore[attr-defined]
         return wrapped
@@ -69,8 +70,8 @@ def remove_old_replies() -> int:
     return IdempotentReply.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]
 
 
-def _once(request: Request, key: str, secrets: tuple[str, ...], work: Callable[[], Any]) -> Any:
-    route, mark = request.path[:300], fingerprint(request)
+def _once(request: Request, key: str, mark: str, secrets: tuple[str, ...], work: Callable[[], Any]) -> Any:
+    route = request.path[:300]
     user_id = int(request.user.pk or 0)
     claimed = _claim(user_id, route, key, mark)
     if claimed is None:

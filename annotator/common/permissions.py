@@ -29,7 +29,7 @@ class HasScope(IsAuthenticated):
     """A signed-in person, or a token with the scope that the view names; a view that names none is for `manage`."""
 
     scopes: ClassVar[dict[str, tuple[str, ...]]] = {}
-    hot: ClassVar[bool] = False
+    hot: ClassVar[frozenset[str]] = frozenset()
     creates: ClassVar[bool] = False
     tagged: ClassVar[bool] = False
 
@@ -54,11 +54,11 @@ class HasScope(IsAuthenticated):
 
 
 def needs(
-    *, hot: bool = False, tagged: bool = False, **scopes: str | tuple[str, ...]
+    *, hot: bool | tuple[str, ...] = False, tagged: bool = False, **scopes: str | tuple[str, ...]
 ) -> Callable[[View], View]:
     """Declare the scope of each method, under `@api_view`; of several, one is enough.
 
-    `hot`: asked for with every label, so not counted by the throttle. `tagged`: answers carry an ETag and edits heed it.
+    `hot`: methods asked for with every label, so not counted by the throttle; True: all of them. `tagged`: answers carry an ETag and edits heed it.
     """
     declared = {
         method: wanted if isinstance(wanted, tuple) else (wanted,) for method, wanted in scopes.items()
@@ -69,12 +69,12 @@ def needs(
     def decorate(view: View) -> View:
         members = {
             "scopes": declared,
-            "hot": hot,
+            "hot": frozenset(declared if hot is True else hot or ()),
             "tagged": tagged,
             "creates": getattr(view, "idempotent", False),
         }
         view.permission_classes = [type("Needs", (HasScope,), members)]  # type: ignore[attr-defined]
-        if hot:
+        if hot is True:
             view.throttle_classes = []  # type: ignore[attr-defined]
         return view
 

@@ -28,6 +28,7 @@ TIMEOUT = 10.0  # seconds that a receiver may take
 CLAIM = timedelta(minutes=2)  # longer than an attempt takes; after it a lost attempt is made again
 KEPT = timedelta(days=30)
 SHOWN = 1_000  # characters of an answer
+SPARED = timedelta(minutes=1)
 
 DUE = """
 UPDATE hooks_delivery SET attempts = attempts + 1, next_try_at = %(claimed_until)s
@@ -153,11 +154,19 @@ def _failed(delivery: Delivery) -> None:
     webhooks.update(failures=F("failures") + 1)
     if delivery.kind in Kind.values and delivery.attempts <= len(BACKOFF):
         delivery.next_try_at = timezone.now() + BACKOFF[delivery.attempts - 1]
+        _spare(delivery)
         return
     delivery.state, delivery.next_try_at, delivery.finished_at = Delivery.State.FAILED, None, timezone.now()
     if delivery.kind in Kind.values:
         reason = f"Nothing arrived in {len(BACKOFF) + 1} attempts. The last one: {delivery.error}"
         webhooks.filter(failures__gt=len(BACKOFF)).update(active=False, disabled_reason=reason[:500])
+
+
+def _spare(delivery: Delivery) -> None:
+    """What else waits for a receiver that does not answer waits a while too: others must not stand in line behind it."""
+    later = timezone.now() + SPARED
+    due = Delivery.objects.filter(webhook=delivery.webhook_id, state=Delivery.State.WAITING)
+    due.filter(next_try_at__lt=later, kind__in=Kind.values).exclude(pk=delivery.pk).update(next_try_at=later)
 
 
 def _deliveries(events: Sequence[Event]) -> Iterator[Delivery]:

@@ -7,10 +7,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from annotator.accounts.models import User
+from annotator.common import addresses
 from annotator.common.errors import Conflict, Invalid, NotFound
 from annotator.hooks.models import PING, Delivery, Kind, Webhook
 from annotator.projects.models import Project
@@ -95,7 +97,7 @@ def delivery_of(webhook: Webhook, delivery_id: int) -> Delivery:
 
 
 def checked_url(url: str) -> str:
-    """A web address. Whether it may be reached is decided when it is: names can point elsewhere by then."""
+    """A web address. Whether a name may be reached is decided when it is: it can point elsewhere by then."""
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -108,7 +110,23 @@ def checked_url(url: str) -> str:
         raise Invalid(
             "A webhook's address holds no user name or password.", code="bad_url", hint="Check the signature."
         )
+    if not _may_be_told(parts.hostname or ""):
+        raise Invalid(
+            f"{parts.hostname} is not a public address.",
+            code="bad_url",
+            hint="An administrator can allow networks of yours with ANNOTATOR_FETCH_ALLOW.",
+        )
     return url
+
+
+def _may_be_told(host: str) -> bool:
+    """False for a number that is no public address; names are looked up when they are asked."""
+    if host == "localhost" or addresses.is_odd_number(host):
+        return False
+    try:
+        return addresses.may_reach(host, settings.FETCH_ALLOW)
+    except ValueError:
+        return True
 
 
 def _checked_events(events: Collection[str]) -> list[str]:

@@ -46,6 +46,12 @@ def original(asset: Asset) -> Path:
     return references.cached(asset.location, asset.digest, asset.size)
 
 
+def at_hand(asset: Asset) -> bool:
+    """Whether the bytes can be read without asking another server."""
+    kept = asset_path(asset.project_id, asset.digest)
+    return kept.exists() or references.cache_path(asset.digest).exists()
+
+
 def readable(project_id: int, wanted: Mapping[str, tuple[int, str]]) -> dict[str, Path]:
     """Paths of many assets, given as {digest: (size, location)}; what lies elsewhere is fetched a few at a time.
 

@@ -45,7 +45,7 @@ def download(location: str, into: BinaryIO, timeout: float = TIMEOUT) -> None:
 
 def cached(location: str, digest: str, size: int) -> Path:
     """A file with the bytes; Changed when they are others than at import, FetchRefused or FetchFailed."""
-    path = folder() / digest[:2] / digest
+    path = cache_path(digest)
     with suppress(FileNotFoundError):
         os.utime(path)
         return path
@@ -59,6 +59,10 @@ def cached(location: str, digest: str, size: int) -> Path:
         )
     _keep(path, content)
     return path
+
+
+def cache_path(digest: str) -> Path:
+    return folder() / digest[:2] / digest
 
 
 def folder() -> Path:

@@ -33,18 +33,17 @@ COPY items_item (project_id, row, external_id, text, asset_id, content_hash, spl
 # Rows are dense: those just added are a range of the index.
 ADD_LABELS = """
 INSERT INTO items_importedlabel (item_id, classes, source, created_at)
-SELECT i.id, l.classes, %(source)s, now()
-FROM unnest(%(rows)s::int[], %(classes)s::jsonb[]) AS l(row, classes)
-JOIN items_item i ON i.project_id = %(project)s AND i.row = l.row
+SELECT i.id, (l->1)::jsonb, %(source)s, now() FROM json_array_elements(%(labels)s::json) AS l
+JOIN items_item i ON i.project_id = %(project)s AND i.row = (l->>0)::int
 """
 LABEL_KNOWN = """
 INSERT INTO items_importedlabel (item_id, classes, source, created_at)
-SELECT l.item_id, l.classes, %(source)s, now() FROM unnest(%(items)s::bigint[], %(classes)s::jsonb[]) AS l(item_id, classes)
+SELECT (l->>0)::bigint, (l->1)::jsonb, %(source)s, now() FROM json_array_elements(%(labels)s::json) AS l
 ON CONFLICT (item_id) DO UPDATE SET classes = excluded.classes, source = excluded.source
 """
-# The words of many rows are cheaper to file at once than batch by batch; until then searches read the list of them.
+# The words of many rows are cheaper to file at once, after the import; until then searches read the list of them.
 MANY_ROWS = 1_000
-SEARCH_LATER = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
+SEARCH_LATER = "SET LOCAL gin_pending_list_limit = '1GB'; SET LOCAL work_mem = '64MB'"
 ADD_ASSETS = """
 INSERT INTO items_asset (project_id, digest, media_type, size, width, height, frames, location, created_at)
 SELECT %s, *, now()
@@ -55,9 +54,8 @@ ON CONFLICT (project_id, digest) DO NOTHING
 
 ADD_PREDICTIONS = """
 INSERT INTO items_importedprediction (item_id, source, classes, created_at)
-SELECT i.id, %(source)s, p.classes, now()
-FROM unnest(%(items)s::bigint[], %(classes)s::jsonb[]) AS p(item_id, classes)
-JOIN items_item i ON i.id = p.item_id AND i.project_id = %(project)s
+SELECT i.id, %(source)s, (p->1)::jsonb, now() FROM json_array_elements(%(predictions)s::json) AS p
+JOIN items_item i ON i.id = (p->>0)::bigint AND i.project_id = %(project)s
 ON CONFLICT (item_id, source) DO UPDATE SET classes = excluded.classes, created_at = excluded.created_at
 """
 
@@ -116,11 +114,9 @@ def place_items(
                     )
             labels = [(row, items[n].classes) for row, n in enumerate(new, start=first) if items[n].classes]
             if labels:
-                values: dict[str, Any] = {
-                    "rows": [row for row, _ in labels],
-                    "classes": [json.dumps(classes) for _, classes in labels],
-                }
-                cursor.execute(ADD_LABELS, values | {"project": project_id, "source": source})
+                cursor.execute(
+                    ADD_LABELS, {"labels": json.dumps(labels), "project": project_id, "source": source}
+                )
     return matches
 
 
@@ -139,8 +135,7 @@ def add_predictions(*, project_id: int, source: str, rows: Sequence[tuple[int, d
     values: dict[str, Any] = {
         "project": project_id,
         "source": source[:200],
-        "items": list(newest),
-        "classes": [json.dumps(classes) for classes in newest.values()],
+        "predictions": json.dumps(list(newest.items())),
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ADD_PREDICTIONS, values)
@@ -168,13 +163,12 @@ def remove_unused_assets(*, project_id: int, digests: Sequence[str]) -> None:
 
 def _label_known(cursor: CursorWrapper, source: str, rows: Iterable[tuple[NewItem, Match]]) -> None:
     """What this import says of items that were there; of several rows for one item, the first counts."""
-    labels: dict[int, str] = {}
+    labels: dict[int, tuple[str, ...]] = {}
     for item, match in rows:
         if match.outcome is Outcome.KNOWN and match.item_id is not None and item.classes:
-            labels.setdefault(match.item_id, json.dumps(item.classes))
+            labels.setdefault(match.item_id, item.classes)
     if labels:
-        values: dict[str, Any] = {"items": list(labels), "classes": list(labels.values()), "source": source}
-        cursor.execute(LABEL_KNOWN, values)
+        cursor.execute(LABEL_KNOWN, {"labels": json.dumps(list(labels.items())), "source": source})
 
 
 def _add_assets(cursor: CursorWrapper, project_id: int, items: Sequence[NewItem]) -> dict[str, int]:

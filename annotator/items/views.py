@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from django.contrib.auth.decorators import login_required
@@ -11,7 +12,7 @@ from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
 from annotator.common.downloads import file_response
-from annotator.common.errors import NotFound
+from annotator.common.errors import Busy, NotFound
 from annotator.items import files
 from annotator.items.models import Asset
 from annotator.modalities import ModalityError
@@ -20,6 +21,8 @@ from annotator.projects.access import require_role
 
 # An asset never changes: its address may be kept for good, but only by the person's own browser.
 CACHE_CONTROL = "private, max-age=31536000, immutable"
+# Of one process's threads, so many may wait for other servers.
+_fetching = threading.BoundedSemaphore(3)
 
 
 @require_safe
@@ -84,13 +87,25 @@ def _file(found: Asset, variant: str) -> tuple[Path, str]:
     elif variant == "display" and not info.shown_as_it_is:
         path, media_type = files.display_path(found.project_id, found.digest), "image/png"
     else:
-        return files.original(found), found.media_type
+        return _original(found), found.media_type
     if not path.exists():
         # Made when imported; a folder that was emptied to save space fills itself again.
         try:
-            files.make_pictures(found.project_id, found.digest, files.original(found))
+            files.make_pictures(found.project_id, found.digest, _original(found))
         except ModalityError as error:
             raise NotFound(
                 "The file of this item cannot be read.", code="asset_damaged", hint=str(error)
             ) from error
     return path, media_type
+
+
+def _original(found: Asset) -> Path:
+    """Where the bytes are; of those that lie elsewhere only a few are fetched at a time, so that others are served."""
+    if not found.location or files.at_hand(found):
+        return files.original(found)
+    if not _fetching.acquire(blocking=False):
+        raise Busy("Too many images are being fetched from elsewhere.", hint="Try again in a few seconds.")
+    try:
+        return files.original(found)
+    finally:
+        _fetching.release()

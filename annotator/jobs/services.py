@@ -42,9 +42,11 @@ class JobCancelled(Exception):
 
 
 def job_handler(kind: str) -> Callable[[Handler], Handler]:
-    """Register the function that does jobs of `kind`; it must be safe to run again from the start."""
+    """Register the one function that does jobs of `kind`; it must be safe to run again from the start."""
 
     def register(handler: Handler) -> Handler:
+        if kind in _handlers:
+            raise ValueError(f"Jobs of kind '{kind}' have a handler already.")
         _handlers[kind] = handler
         return handler
 

@@ -8,18 +8,27 @@ from typing import Any
 
 from django import forms
 
+from acquisition.composition import OPTIONS
 from annotator.learning import catalogue
 from annotator.learning.models import LearningSettings
 from annotator.learning.params import fields_of, values_of
 
 COMMON = (
-    "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused",
+    "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused",
 )  # fmt: skip
+CHOICES = {
+    "encoder": ("Features from", "encoder_params"),
+    "preset": ("How items are chosen", "preset_params"),
+    "strategy": ("What to label next", "strategy_params"),
+    "cold_strategy": ("…to begin with", "cold_params"),
+}
+OWN = ("strategy", "cold_strategy")  # what a preset decides in one's place
+OWN_CHOICE = "My own choice"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One thing to choose: a strategy or an encoder."""
+    """One thing to choose: a strategy, a preset or an encoder."""
 
     key: str
     title: str
@@ -28,15 +37,17 @@ class Option:
 
 
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
-    """`encoder`, `strategy`, `cold_strategy`, and the parameters of what is chosen now.
+    """`encoder`, `preset`, or else `strategy`, `cold_strategy` and composition, and the parameters of what is chosen now.
 
     Changing a choice and submitting with `refresh` shows the parameters of the new one.
     """
 
     class Meta:
         model = LearningSettings
-        fields = list(COMMON)
+        fields = ["cold_labels", *COMMON]
         labels = {
+            "cold_labels": "…until there are so many labels per class",
+            "item_filter": "Items to label first",
             "batch_size": "Batch size",
             "retrain_labels": "Retrain after new labels",
             "retrain_minutes": "…or after minutes",
@@ -50,40 +61,56 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         project = self.instance.project
         self.task = catalogue.task_of(project)
         warm, cold = (catalogue.strategies(self.task, cold=flag) for flag in (False, True))
+        own = Option("", OWN_CHOICE, "Choose the strategies yourself, and combine them.", {})
         self.options = {
             "encoder": [_option(spec) for spec in catalogue.encoders(project.modality) if _usable(spec)],
+            "preset": [*(_option(preset) for preset in catalogue.all_presets()), own],
             "strategy": [_option(strategy.spec) for strategy in warm],
             "cold_strategy": [_option(strategy.spec) for strategy in cold],
         }
-        titles = {
-            "encoder": "Features from",
-            "strategy": "What to label next",
-            "cold_strategy": "…before there is a model",
-        }
-        for name, options_ in self.options.items():
-            current = getattr(self.instance, name)
+        self.own = self._chosen_key("preset") == ""
+        self.names = [name for name in CHOICES if self.own or name not in OWN]
+        for name in self.names:
             self.fields[name] = forms.ChoiceField(
-                label=titles[name],
-                choices=[(option.key, option.title) for option in options_],
-                initial=current,
+                label=CHOICES[name][0],
+                choices=[(option.key, option.title) for option in self.options[name]],
+                initial=getattr(self.instance, name),
+                required=name != "preset",
             )
             self.fields.update(fields_of(name, self._shown(name), self._stored(name)))
-        self.order_fields([key for name in self.options for key in self._names(name)] + list(COMMON))
+        if self.own:
+            self.fields["cold_labels"].required = False
+            self._add_composition()
+        else:
+            del self.fields["cold_labels"]
+        self.order_fields([key for name in self.names for key in self._names(name)] + list(COMMON))
 
     def chosen(self, name: str) -> Option | None:
         """The option that is selected in this form, as submitted or as stored."""
-        key = self.data.get(self.add_prefix(name)) if self.is_bound else getattr(self.instance, name)
+        key = self._chosen_key(name)
         return next((option for option in self.options[name] if option.key == key), None)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """For the template: each choice with its advice and the fields of its parameters."""
-        for name in self.options:
+        for name in self.names:
             option = self.chosen(name)
+            more = [self["cold_labels"]] if name == "cold_strategy" else []
             yield {
                 "choice": self[name],
                 "advice": option.advice if option else "",
-                "fields": [self[key] for key in self._names(name)[1:]],
+                "fields": [self[key] for key in self._names(name)[1:]] + more,
+                "combined": self._composition_fields() if name == "strategy" else [],
             }
+
+    def stored_preset(self) -> bool:
+        """Whether the form shows the preset that is in force, and not another that may be chosen."""
+        return bool(self._chosen_key("preset") == self.instance.preset)
+
+    @property
+    def combines(self) -> bool:
+        """Whether something is combined already, or one of its fields is wrong: to be seen at once."""
+        wrong = any(name.startswith(("composition-", "times")) for name in self.errors)
+        return wrong or bool(self.instance.composition)
 
     def common(self) -> list[forms.BoundField]:
         return [self[name] for name in COMMON]
@@ -91,14 +118,54 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def values(self) -> dict[str, Any]:
         """What `services.update_settings` takes."""
         values = {name: self.cleaned_data[name] for name in COMMON}
-        for name, params in (
-            ("encoder", "encoder_params"),
-            ("strategy", "strategy_params"),
-            ("cold_strategy", "cold_params"),
-        ):
+        for name in self.names:
             values[name] = self.cleaned_data[name]
-            values[params] = values_of(name, self._params(name), self.cleaned_data)
+            values[CHOICES[name][1]] = values_of(name, self._params(name), self.cleaned_data)
+        if self.own:
+            values["cold_labels"] = self.cleaned_data["cold_labels"] or 0
+            values["composition"] = self._composition()
         return values
+
+    def _add_composition(self) -> None:
+        """One further term, and the options. More terms are made over the API; they stay as they are."""
+        stored = self.instance.composition
+        terms = [term for term in stored.get("terms", ()) if isinstance(term, dict)]
+        first: dict[str, Any] = terms[0] if terms else {}
+        self.fields["times"] = forms.ChoiceField(
+            label="…times",
+            choices=[("", "Nothing else")]
+            + [(option.key, option.title) for option in self.options["strategy"]],
+            initial=first.get("strategy", ""),
+            required=False,
+            help_text="Items should be worth a label by both. Add more over the API.",
+        )
+        self.fields["times_strength"] = forms.FloatField(
+            label="…with strength",
+            initial=first.get("strength", 1.0),
+            required=False,
+            min_value=0.01,
+            max_value=10,
+            help_text="The power to which it is raised: below 1 it counts for less than the first.",
+        )
+        self.fields.update(fields_of("composition", OPTIONS, stored.get("options", {})))
+
+    def _composition_fields(self) -> list[forms.BoundField]:
+        return [
+            self[name] for name in ("times", "times_strength", *(f"composition-{key}" for key in OPTIONS))
+        ]
+
+    def _composition(self) -> dict[str, Any]:
+        terms = list(self.instance.composition.get("terms", ()))
+        if key := self.cleaned_data["times"]:
+            kept = terms[0] if terms and terms[0].get("strategy") == key else {"strategy": key}
+            terms[:1] = [{**kept, "strength": self.cleaned_data["times_strength"] or 1.0}]
+        else:
+            terms = []
+        return {"terms": terms, "options": values_of("composition", OPTIONS, self.cleaned_data)}
+
+    def _chosen_key(self, name: str) -> str:
+        stored = str(getattr(self.instance, name))
+        return str(self.data.get(self.add_prefix(name), "")) if self.is_bound else stored
 
     def _params(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         option = self.chosen(name)
@@ -115,12 +182,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def _stored(self, name: str) -> Mapping[str, Any]:
         if (option := self.chosen(name)) is None or option.key != getattr(self.instance, name):
             return {}
-        attribute = {
-            "encoder": "encoder_params",
-            "strategy": "strategy_params",
-            "cold_strategy": "cold_params",
-        }
-        stored: dict[str, Any] = getattr(self.instance, attribute[name])
+        stored: dict[str, Any] = getattr(self.instance, CHOICES[name][1])
         return stored
 
     def _names(self, name: str) -> list[str]:

@@ -10,12 +10,17 @@ import numpy.typing as npt
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from acquisition.errors import AcquisitionError
+from acquisition.presets import State
 from annotator.common.errors import Conflict
 from annotator.items.features import open_store
 from annotator.items.models import Item
 from annotator.labeling import queue
+from annotator.learning import catalogue, choosing
 from annotator.learning.arrays import load_array
+from annotator.learning.choosing import settings_json
 from annotator.learning.encodings import current_encoding
+from annotator.learning.errors import RankingFailed
 from annotator.learning.folders import round_folder
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.projects.models import Project
@@ -191,6 +196,37 @@ def _served(facts: dict[str, Any]) -> str:
     if facts.get("exploration_share") is not None:
         said.append(f"{100 * facts['exploration_share']:.0f} % random draws")
     return "; ".join(said) + "."
+
+
+def outlook(chosen: LearningSettings) -> str:
+    """In words: how items are chosen now, until when, and how then; or why they cannot be."""
+    latest = latest_round(chosen.project_id)
+    labels = latest.n_labels if latest else 0
+    classes = len(chosen.project.schema.active_classes())
+    settings = settings_json(chosen)
+    task = catalogue.task_of(chosen.project)
+    found = {}
+    try:
+        until = choosing.plan_of(settings).labels_per_class * classes
+        for stage, count, model in (("start", 0, False), ("then", until, True)):
+            state = State(
+                labels=count,
+                classes=classes,
+                task=task,
+                signals=choosing.signals(model=model, encoded=True),
+                favourite=str(chosen.favourite.get("strategy", "")),
+            )
+            found[stage] = choosing.choose(settings, state)
+    except (RankingFailed, AcquisitionError) as error:
+        return str(error)
+    start, then = found["start"], found["then"]
+    begins = (
+        f"Begins with {start.title} until {max(until, 1):,} labels"
+        if until
+        else f"Begins with {start.title} until there is a model"
+    )
+    said = [f"{begins} ({labels:,} so far), then {then.title}."]
+    return " ".join([*said, *dict.fromkeys(filter(None, [start.fell_back, then.fell_back]))])
 
 
 def learning_curve(project: Project) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "active_tab": "learning",
         "form": form,
         "health": selectors.health(project),
+        "outlook": selectors.outlook(settings) if form.stored_preset() else "",
     }
     template = (
         "learning/settings.html#form" if request.headers.get("HX-Request") else "learning/settings.html"

@@ -114,8 +114,8 @@ def _confine(memory: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    # Nothing beyond the three streams: no file can be read, no connection made.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    # Nothing beyond the three streams, not even in the place of one that is closed: no file can be read, no connection made.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, signal.SIG_DFL)

@@ -14,7 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import KeyField, RowsJSONParser, parsed
+from annotator.accounts.models import User
+from annotator.common.api import KeyField, PageQuery, RowsJSONParser, listed, page_out, parsed, queried
 from annotator.common.errors import Conflict, Invalid
 from annotator.common.idempotency import idempotent
 from annotator.common.permissions import IMPORT, READ, needs
@@ -140,20 +141,42 @@ class ImportOut(serializers.Serializer[Any]):
     )
 
 
+class ImportRowOut(serializers.Serializer[Any]):
+    """An import as its list tells it; `check` is the job of its dry run."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+    format = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    job = JobOut(allow_null=True)
+    check = JobOut(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
 @extend_schema(
+    methods=["GET"],
+    operation_id="imports_list",
+    parameters=[PageQuery],
+    responses=page_out("ImportsPage", ImportRowOut),
+)
+@extend_schema(
+    methods=["POST"],
     operation_id="imports_create",
     request={"multipart/form-data": UploadIn, "application/json": ItemsIn},
     responses={200: ItemsOut, 202: ImportOut},
 )
-@api_view(["POST"])
+@api_view(["GET", "POST"])
 @parser_classes([LimitedMultiPartParser, RowsJSONParser])
-@needs(POST=IMPORT)
+@needs(GET=(READ, IMPORT), POST=IMPORT)
 @idempotent()
-def create_import(request: Request, project_id: int) -> Response:
-    """Files become a job (202), with `dry_run=true` one that only checks; a JSON body with up to 1,000 texts is added
-    at once (200). All can be repeated."""
+def imports(request: Request, project_id: int) -> Response:
+    """Imports, newest first. POST: files become a job (202), with `dry_run=true` one that only checks; a JSON body with
+    up to 1,000 texts is added at once (200). All can be repeated."""
     user = current_user(request)
     project, _ = can_manage(user, project_id)
+    if request.method == "GET":
+        found = Import.objects.filter(project=project).select_related("job", "dry_job")
+        return listed(request, found, queried(PageQuery, request), lambda rows: list(map(_row_json, rows)))
     if (request.content_type or "").startswith("multipart/"):
         return _start(request, project)
     if project.modality != Project.Modality.TEXT:
@@ -198,6 +221,15 @@ def start_checked(request: Request, project_id: int, job_id: int) -> Response:
     return Response(import_json(record), status=202)
 
 
+def _row_json(record: Import) -> dict[str, Any]:
+    names = ("id", "title", "format", "source", "created_at")
+    return {
+        **{name: getattr(record, name) for name in names},
+        "job": job_json(record.job) if record.job else None,
+        "check": job_json(record.dry_job) if record.dry_job else None,
+    }
+
+
 def _import_of(project_id: int, job_id: int) -> tuple[Import, bool]:
     """The import of a job, and whether the job is its dry run."""
     found = Import.objects.filter(project_id=project_id, dry_job_id=job_id).select_related("dry_job", "job")
@@ -215,7 +247,22 @@ def _start(request: Request, project: Project) -> Response:
         given = checked.validated_data
     dry = serializers.BooleanField().run_validation(data.get("dry_run", False))
     user = current_user(request)
-    record = _record(request, project)
+    if (number := data.get("upload")) is not None:
+        # What was sent in pieces stays, so that it can be imported with other options.
+        record = _uploaded(number, project)
+        _begin(record, given, user, dry=dry)
+        return Response(import_json(record, dry), status=202)
+    files = request.FILES.getlist("files")
+    if not files:
+        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
+    record = services.receive_files(project=project, user=user, files=files)
+    with services.kept_or_forgotten(record):
+        _begin(record, given, user, dry=dry)
+    return Response(import_json(record, dry), status=202)
+
+
+def _begin(record: Import, given: dict[str, Any], user: User, *, dry: bool) -> None:
+    """Start the import, or its dry run, with what is guessed but for what is given."""
     guessed = services.look(record).options
     how = {name: given[name] for name in ("encoding", "delimiter", "header", "sheet") if name in given}
     if how:
@@ -225,22 +272,15 @@ def _start(request: Request, project: Project) -> Response:
         dry_run.start(record=record, options=options, user=user)
     else:
         services.start_import(record=record, options=options, user=user)
-    return Response(import_json(record, dry), status=202)
 
 
-def _record(request: Request, project: Project) -> Import:
-    """The files sent along, or those of a complete upload in pieces."""
-    number = cast("dict[str, Any]", request.data).get("upload")
-    if number is not None:
-        key = KeyField().run_validation(number)
-        found = Import.objects.filter(project=project, pk=key, complete=True).first()
-        if found is None:
-            raise Invalid("There is no complete upload of this number.", code="no_upload")
-        return found
-    files = request.FILES.getlist("files")
-    if not files:
-        raise Invalid("Send at least one file, in fields named 'files'.", code="no_files")
-    return services.receive_files(project=project, user=current_user(request), files=files)
+def _uploaded(number: Any, project: Project) -> Import:
+    """A complete upload in pieces."""
+    key = KeyField().run_validation(number)
+    found = Import.objects.filter(project=project, pk=key, complete=True).first()
+    if found is None:
+        raise Invalid("There is no complete upload of this number.", code="no_upload")
+    return found
 
 
 def json_object(text: Any) -> Any:

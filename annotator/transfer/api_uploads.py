@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import IO, Any, cast
 
-from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -105,16 +104,16 @@ def upload(request: Request, project_id: int, import_id: int) -> Response:
 def complete(request: Request, project_id: int, import_id: int) -> Response:
     """Say that all bytes are sent. Then `POST imports/` with `upload` checks or imports them."""
     can_manage(current_user(request), project_id)
-    with transaction.atomic():
-        record = _upload(project_id, import_id)
-        return Response(service.state(service.complete(record=record)))
+    # In no transaction: what is refused is gone, with its files, and a rollback would bring its row back alone.
+    return Response(service.state(service.complete(record=_upload(project_id, import_id))))
 
 
 def _upload(project_id: int, import_id: int) -> Import:
     found = Import.objects.filter(project_id=project_id, pk=import_id, source="upload").select_related(
         "project"
     )
-    if record := found.first():
+    record = found.first()
+    if record is not None and (record.complete or record.folder.exists()):
         return record
     raise NotFound("There is no such upload in this project.", hint="Uploads are kept for a day.")
 

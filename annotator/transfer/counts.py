@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from annotator.items.matching import Match, NewItem, Outcome
+from annotator.transfer.formats.cells import FORMULA_STARTS
 
 ERROR_COLUMNS = ("file", "line", "reason", "excerpt")
 MAX_UNKNOWN_LABELS = 100
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +24,8 @@ from annotator.transfer.selection import PARTS, Filters, Selection, Splits
 from annotator.transfer.splits import assign, fingerprint
 
 Watch = Callable[[int], None]
+DAMAGED = "The file of this snapshot is not what was frozen: it was changed or damaged on the server."
+RESTORE_FILE = "Restore it from a backup; a new snapshot would be of today."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +108,20 @@ class FrozenDataset:
         if not snapshot.ready:
             raise Conflict("This snapshot is not complete.", code="snapshot_not_ready")
         self._path, self._filters = snapshot.path, filters
+        self._digest = snapshot.digest
         self.count = int(snapshot.counts.get("items", 0))
         self.divided = bool(snapshot.selection.get("splits"))
-        with _packed(self._path) as file:
+        with _whole(), _packed(self._path) as file:
             self.header: dict[str, Any] = json.loads(file.readline())
 
     def entries(self, watch: Watch | None = None) -> Iterator[Entry]:
         everything = self._filters == Filters()
         pictures = self.header["project"]["modality"] == Project.Modality.IMAGE
-        with _packed(self._path) as file:
+        digest = sha256()
+        with _whole(), _packed(self._path) as file:
             file.readline()
             for row, line in enumerate(file):
+                digest.update(line)
                 if everything and not pictures:
                     yield Entry(row, None, line)
                     continue
@@ -123,6 +131,17 @@ class FrozenDataset:
                     split=item.split, classes=item.consensus, agreement=item.agreement, last=last
                 ):
                     yield Entry(item.row, item.asset, line)
+        if digest.hexdigest() != self._digest:
+            raise Conflict(DAMAGED, code="snapshot_damaged", hint=RESTORE_FILE)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """What a damaged file raises, in words."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError, TypeError) as error:
+        raise Conflict(DAMAGED, code="snapshot_damaged", hint=RESTORE_FILE) from error
 
 
 def _packed(path: Path) -> gzip.GzipFile:

@@ -18,6 +18,20 @@ class DiskFull(AnnotatorError):
 
 
 @contextmanager
+def full_disk_in_words() -> Iterator[None]:
+    """A full disk becomes DiskFull; what was written stays, for whoever goes on with it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(
+                "The disk of the server is full.",
+                hint="Ask an administrator for room, delete old exports, then try again.",
+            ) from error
+        raise
+
+
+@contextmanager
 def nothing_half_written(folder: Path) -> Iterator[None]:
     """Remove the folder when the block fails; a full disk becomes DiskFull."""
     try:

@@ -22,6 +22,9 @@ from annotator.transfer.counts import Counts, ErrorFile
 from annotator.transfer.formats import Options
 from annotator.transfer.models import Import
 from annotator.transfer.reading import Batch, ahead, batches
+from annotator.transfer.records import ExportItem
+from annotator.transfer.restore import check_restore
+from annotator.transfer.restored_records import RestoreFailed
 from annotator.transfer.rows import known_labels
 from annotator.transfer.sources import kind_of_source
 
@@ -31,6 +34,7 @@ PREVIEW_CHARACTERS = 600
 # What is checked within the request that asks for it: it takes less than half a second.
 AT_ONCE_ROWS = 2_000
 AT_ONCE_BYTES = 2**20
+AT_ONCE_UNPACKED = 16 * 2**20  # characters; packed tables may hold many times their own size
 
 
 class TooMany(Exception):
@@ -102,9 +106,14 @@ def _check(record: Import, run: JobRun | None) -> dict[str, Any]:
     counts, preview = Counts(), list[dict[str, Any]]()
     known = known_labels(record.project.schema)
     total = kind_of_source(record).total(record)
+    if services.restores(record):
+        _check_restore(record, counts, preview, run)
+        return _keep(record, counts, preview, run)
     with _checker(record) as checker, ErrorFile(record.check_path, 0) as errors:
         coming = batches(record, pictures=False)
         for batch in ahead(coming) if run else coming:
+            if run is None and batch.size >= AT_ONCE_UNPACKED:
+                raise TooMany
             findings = checker.check(batch.items)
             _count(batch, findings, counts, errors, known)
             for n in range(min(len(batch.items), PREVIEW_ITEMS - len(preview))):
@@ -117,6 +126,61 @@ def _check(record: Import, run: JobRun | None) -> dict[str, Any]:
                 run.progress(
                     counts.rows, max(estimate, counts.rows + 1), stage="Checking", message=counts.summary()
                 )
+    return _keep(record, counts, preview, run)
+
+
+def _check_restore(record: Import, counts: Counts, preview: list[dict[str, Any]], run: JobRun | None) -> None:
+    """Counts and preview of a native export that would come back as a whole; what keeps it out is its one error row."""
+    source = next(kind_of_source(record).files(record))
+    counts.restored = True
+    line = 1
+    with ErrorFile(record.check_path, 0) as errors:
+        try:
+            for line, item in check_restore(project=record.project, source=source):
+                counts.rows = counts.created = counts.rows + 1
+                counts.splits[item.split] = counts.splits.get(item.split, 0) + 1
+                counts.labelled += item.imported_label is not None
+                if len(preview) < PREVIEW_ITEMS:
+                    preview.append(_restored_preview(source.name, line, item))
+                if run is not None:
+                    run.progress(counts.rows, stage="Checking", message=counts.summary())
+                elif counts.rows > AT_ONCE_ROWS:
+                    raise TooMany
+        except RestoreFailed as error:
+            # The restore would end there: the project would not be what was exported.
+            counts.rows = counts.rejected = counts.rows + 1
+            counts.created, counts.labelled, counts.listed, counts.splits = 0, 0, 1, {}
+            preview.clear()
+            counts.error_bytes = errors.write(
+                [(source.name, line + 1 if line > 1 else 1, error.message, error.hint)]
+            )
+
+
+def _restored_preview(file: str, line: int, item: ExportItem) -> dict[str, Any]:
+    """One of the first items as it was there."""
+    shown: dict[str, Any] = {
+        "file": file,
+        "line": line,
+        "external_id": item.external_id,
+        "outcome": str(Outcome.CREATED),
+        "text": _shortened(item.text or ""),
+        "split": item.split,
+        "labels": item.consensus or [],
+        "meta": item.meta,
+    }
+    if item.asset is not None:
+        shown |= {"width": item.asset.get("width"), "height": item.asset.get("height"), "picture": None}
+    return shown
+
+
+def _shortened(text: str) -> str:
+    return text[:PREVIEW_CHARACTERS] + ("…" if len(text) > PREVIEW_CHARACTERS else "")
+
+
+def _keep(
+    record: Import, counts: Counts, preview: list[dict[str, Any]], run: JobRun | None
+) -> dict[str, Any]:
+    """The report, kept with the import."""
     report = counts.to_json() | {"preview": preview, "options": record.options}
     # Another mapping may have been chosen meanwhile: its check is the one that counts.
     mine = Import.objects.filter(pk=record.pk, dry_job=run.job if run else None)
@@ -158,13 +222,12 @@ def _count(
 def _preview(record: Import, batch: Batch, n: int, finding: Finding, number: int) -> dict[str, Any]:
     """One of the first items as it will look."""
     item, (name, line) = batch.items[n], batch.places[n]
-    text = item.text or ""
     shown: dict[str, Any] = {
         "file": name,
         "line": line,
         "external_id": finding.match.name,
         "outcome": str(finding.match.outcome),
-        "text": text[:PREVIEW_CHARACTERS] + ("…" if len(text) > PREVIEW_CHARACTERS else ""),
+        "text": _shortened(item.text or ""),
         "split": str(item.split),
         "labels": list(item.classes),
         "meta": item.meta,

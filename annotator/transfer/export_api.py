@@ -13,19 +13,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotator.accounts.authentication import current_user
-from annotator.common.api import parsed
+from annotator.common.api import PageQuery, listed, page_out, parsed, queried
+from annotator.common.errors import Invalid
 from annotator.common.idempotency import idempotent
-from annotator.common.pagination import key_from, keyset_page
 from annotator.common.permissions import EXPORT, MANAGE, READ, needs
 from annotator.jobs.api import JobOut, job_json
 from annotator.projects.access import can_inspect, can_manage, can_own
 from annotator.transfer import exports, snapshots
 from annotator.transfer.export_selectors import exports_of, get_export, get_snapshot, snapshots_of
 from annotator.transfer.export_views import download_response
+from annotator.transfer.formats import FORMATS
 from annotator.transfer.models import Export, Snapshot
 from annotator.transfer.selection import STATED, Selection
-
-PAGE = 100
 
 
 class FiltersIn(serializers.Serializer[Any]):
@@ -83,6 +82,10 @@ class LossOut(serializers.Serializer[Any]):
     words = serializers.CharField()
 
 
+class LossPreviewOut(serializers.Serializer[Any]):
+    losses = LossOut(many=True, allow_null=True, help_text="Null where there is too much to count at once.")
+
+
 class ExportOut(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     format = serializers.CharField()
@@ -99,11 +102,6 @@ class ExportDetailOut(ExportOut):
     manifest = serializers.DictField()
 
 
-class ExportPageOut(serializers.Serializer[Any]):
-    results = ExportOut(many=True)
-    next_after = serializers.IntegerField(allow_null=True)
-
-
 class SnapshotOut(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
@@ -117,15 +115,12 @@ class SnapshotOut(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class SnapshotPageOut(serializers.Serializer[Any]):
-    results = SnapshotOut(many=True)
-    next_after = serializers.IntegerField(allow_null=True)
-
-
-AFTER = OpenApiParameter("after", int, description="`next_after` of the page before.")
-
-
-@extend_schema(methods=["GET"], operation_id="exports_list", parameters=[AFTER], responses=ExportPageOut)
+@extend_schema(
+    methods=["GET"],
+    operation_id="exports_list",
+    parameters=[PageQuery],
+    responses=page_out("ExportsPage", ExportOut),
+)
 @extend_schema(methods=["POST"], operation_id="exports_create", request=ExportIn, responses={202: ExportOut})
 @api_view(["GET", "POST"])
 @needs(GET=(READ, EXPORT), POST=EXPORT)
@@ -135,9 +130,12 @@ def exports_list(request: Request, project_id: int) -> Response:
     user = current_user(request)
     if request.method == "GET":
         can_inspect(user, project_id)
-        after = key_from(request.query_params.get("after"))
-        page = keyset_page(exports_of(project_id), key="pk", after=after, size=PAGE, descending=True)
-        return Response({"results": [_export(each) for each in page.rows], "next_after": page.next_after})
+        return listed(
+            request,
+            exports_of(project_id),
+            queried(PageQuery, request),
+            lambda rows: [_export(each) for each in rows],
+        )
     project, _ = can_manage(user, project_id)
     values = parsed(ExportIn, request)
     frozen = get_snapshot(project_id, values["snapshot"]) if values.get("snapshot") else None
@@ -151,6 +149,27 @@ def exports_list(request: Request, project_id: int) -> Response:
         formula_guard=values["formula_guard"],
     )
     return Response(_export(export), status=202)
+
+
+@extend_schema(operation_id="exports_preview", request=ExportIn, responses=LossPreviewOut)
+@api_view(["POST"])
+@needs(POST=EXPORT)
+def preview(request: Request, project_id: int) -> Response:
+    """What an export would leave out or change, before it is made."""
+    project, _ = can_manage(current_user(request), project_id)
+    values = parsed(ExportIn, request)
+    kind = FORMATS.get(values["format"])
+    if kind is None:
+        raise Invalid("There is no such format.", code="no_such_format")
+    frozen = get_snapshot(project_id, values["snapshot"]) if values.get("snapshot") else None
+    losses = exports.preview_losses(
+        project=project,
+        kind=kind,
+        snapshot=frozen,
+        selection=Selection.from_json(values),
+        formula_guard=values["formula_guard"],
+    )
+    return Response({"losses": None if losses is None else [loss.to_json() for loss in losses]})
 
 
 @extend_schema(methods=["GET"], operation_id="exports_retrieve", responses=ExportDetailOut)
@@ -183,7 +202,12 @@ def download(request: Request, project_id: int, export_id: int) -> HttpResponseB
     return download_response(cast("HttpRequest", request), export, request.query_params.get("file", ""))
 
 
-@extend_schema(methods=["GET"], operation_id="snapshots_list", parameters=[AFTER], responses=SnapshotPageOut)
+@extend_schema(
+    methods=["GET"],
+    operation_id="snapshots_list",
+    parameters=[PageQuery],
+    responses=page_out("SnapshotsPage", SnapshotOut),
+)
 @extend_schema(
     methods=["POST"], operation_id="snapshots_create", request=SnapshotIn, responses={202: SnapshotOut}
 )
@@ -195,9 +219,12 @@ def snapshots_list(request: Request, project_id: int) -> Response:
     user = current_user(request)
     if request.method == "GET":
         can_inspect(user, project_id)
-        after = key_from(request.query_params.get("after"))
-        page = keyset_page(snapshots_of(project_id), key="pk", after=after, size=PAGE, descending=True)
-        return Response({"results": [_snapshot(each) for each in page.rows], "next_after": page.next_after})
+        return listed(
+            request,
+            snapshots_of(project_id),
+            queried(PageQuery, request),
+            lambda rows: [_snapshot(each) for each in rows],
+        )
     project, _ = can_manage(user, project_id)
     values = parsed(SnapshotIn, request)
     made = snapshots.create_snapshot(

@@ -117,10 +117,13 @@ def delete(request: HttpRequest, project_id: int, export_id: int) -> HttpRespons
     return redirect("transfer:exports", project.pk)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def create_snapshot(request: HttpRequest, project_id: int) -> HttpResponse:
+    """Freeze the data set; who comes here by the address of a form that was wrong is led back to it."""
     project, can = can_manage(request.user, project_id)
+    if request.method != "POST":
+        return redirect("transfer:exports", project.pk)
     form = SnapshotForm(request.POST, project=project)
     if form.is_valid():
         try:

@@ -18,6 +18,7 @@ from annotator.common.errors import Conflict, Invalid
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, start_job
 from annotator.projects.models import Project
+from annotator.transfer import card
 from annotator.transfer.dataset import Dataset, Entry, context_of, open_dataset
 from annotator.transfer.disk import nothing_half_written
 from annotator.transfer.formats import FORMATS, Format, export_formats
@@ -32,6 +33,7 @@ KIND = "export"
 NATIVE = "native"
 MANIFEST_VERSION = 1
 PREVIEWED = 2_000  # items: more would keep a page waiting
+PREVIEWED_BYTES = 8 * 2**20
 EVERY = 1_000
 
 
@@ -127,7 +129,12 @@ def preview_losses(
     selection: Selection | None = None,
     formula_guard: bool = True,
 ) -> list[Loss] | None:
-    """What the export would lose, counted now; None for data sets too large to do so while somebody waits."""
+    """What the export would lose, counted now; None for data sets too large to do so while somebody waits.
+
+    Invalid for a format that does not write such projects.
+    """
+    if not kind.writes(modality=project.modality, task=project.task):
+        raise Invalid(f"This project cannot be exported as {kind.title}.", code="no_such_format")
     dataset = open_dataset(project=project, snapshot=snapshot, selection=selection or Selection())
     if dataset.count > PREVIEWED:
         return None
@@ -135,9 +142,25 @@ def preview_losses(
     context = context_of(dataset, project.pk, formula_guard=formula_guard)
     target = DryTarget(context, losses)
     assert kind.write is not None
-    kind.write(losses.pass_on(_items(entry.line for entry in dataset.entries())), target)
+    try:
+        kind.write(losses.pass_on(_items(_few(dataset.entries()))), target)
+    except _TooLarge:
+        return None
     _count_schema(losses, kind, context)
     return losses.report()
+
+
+class _TooLarge(Exception):
+    """More bytes than are read while somebody waits."""
+
+
+def _few(entries: Iterator[Entry]) -> Iterator[bytes]:
+    total = 0
+    for entry in entries:
+        total += len(entry.line)
+        if total > PREVIEWED_BYTES:
+            raise _TooLarge
+        yield entry.line
 
 
 class _Written:
@@ -220,6 +243,8 @@ def _write(export: Export, dataset: Dataset, folder: Path, run: JobRun) -> _Writ
             "losses": [loss.to_json() for loss in losses.report()],
         }
         extra = _papers(manifest, losses.report())
+        if kind.key == NATIVE and not plain:
+            extra[card.NAME] = card.card(dataset.header, manifest).encode()
         run.progress(tally.items, stage="Packing")
         if plain:
             suffix = kind.plain.rpartition(".")[2]

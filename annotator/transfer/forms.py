@@ -74,7 +74,7 @@ class MappingForm(forms.Form):
     keep_rest = forms.BooleanField(
         label="Keep the other columns too",
         required=False,
-        help_text="Annotators can see them beside the item.",
+        help_text="As metadata of the item. Annotators do not see them: they may hold the answer.",
     )
     delimiter = forms.ChoiceField(label="Delimiter", choices=list(DELIMITERS.items()))
     header = forms.ChoiceField(label="Header", choices=HEADER_CHOICES)
@@ -85,7 +85,11 @@ class MappingForm(forms.Form):
         required=False,
         help_text="Kept apart from answers of people; never trained on.",
     )
-
+    by_reference = forms.BooleanField(
+        label="Keep no copy of the images",
+        required=False,
+        help_text="They are fetched again whenever somebody opens them.",
+    )
     conflict = forms.ChoiceField(
         label="When an id has other content here",
         choices=[
@@ -106,7 +110,7 @@ class MappingForm(forms.Form):
         if data is not None and "conflict" not in data:
             data = {**{name: data[name] for name in data}, "conflict": "keep"}
         super().__init__(data, initial=values)
-        keep = self._kept(format_key)
+        keep = self._kept(format_key, layout)
         for name in [name for name in self.fields if name not in keep]:
             del self.fields[name]
         if not multiple:
@@ -119,32 +123,37 @@ class MappingForm(forms.Form):
             if name in self.fields:
                 chooser = cast("forms.ChoiceField", self.fields[name])
                 chooser.choices = columns if name == "text" else [NONE, *columns]
+        kind = FORMATS[format_key]
+        if kind.fetches and kind.tabular:
+            self.fields["text"].label = "Address"
+            self.fields["text"].help_text = "Of the image: http:// or https://."
         for field in self.fields.values():
             if not isinstance(field, forms.BooleanField):
                 field.widget.attrs["class"] = "select" if isinstance(field, forms.ChoiceField) else "input"
 
     @staticmethod
-    def _kept(format_key: str) -> set[str]:
+    def _kept(format_key: str, layout: Layout) -> set[str]:
         kind = FORMATS[format_key]
-        if "image" in kind.modalities and not kind.tabular:
-            return (
-                {"folder_labels", "conflict"} if format_key in ("zip", "images", "bucket") else {"conflict"}
-            )
-        names = {"conflict"}
-        if format_key in ("csv", "tsv", "jsonl", "txt"):
-            names |= {"encoding"}
-        if format_key == "xlsx":
+        names = {"conflict", *kind.asks}
+        if kind.fetches:
+            names |= {"by_reference"}
+        if layout.sheets:
             names |= {"sheet", "header"}
         if kind.tabular:
             names |= {*MappingForm.COLUMNS, "label_separator", "keep_rest"}
-        if format_key in ("csv", "tsv"):
-            names |= {"delimiter", "header"}
         return names
 
     def column_fields(self) -> list[forms.BoundField]:
         return [
             self[name]
-            for name in (*self.COLUMNS, "label_separator", "keep_rest", "folder_labels", "conflict")
+            for name in (
+                *self.COLUMNS,
+                "label_separator",
+                "keep_rest",
+                "folder_labels",
+                "by_reference",
+                "conflict",
+            )
             if name in self.fields
         ]
 

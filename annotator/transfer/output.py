@@ -11,7 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
 
+from annotator.common.errors import AnnotatorError
 from annotator.items import files
+from annotator.items.models import Asset
 from annotator.transfer.losses import Losses
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a zip can hold: the same records give the same archive
@@ -109,8 +111,8 @@ class Target:
 
     def asset(self, name: str, asset: Mapping[str, Any]) -> bool:
         """Put a picture in as it was imported; False when its file is gone, which is counted."""
-        path = files.asset_path(self.context.project_id, asset["digest"])
-        if not path.exists():
+        path = self._path_of(asset["digest"])
+        if path is None:
             self.losses.add("missing_files")
             return False
         if self._archive is not None:
@@ -123,6 +125,16 @@ class Target:
         self._sums.write(f"{asset['digest']}  {name}\n".encode())
         self._assets += 1
         return True
+
+    def _path_of(self, digest: str) -> Path | None:
+        kept = files.asset_path(self.context.project_id, digest)
+        if kept.exists():
+            return kept
+        known = Asset.objects.filter(project_id=self.context.project_id, digest=digest).first()
+        try:
+            return files.original(known) if known else None
+        except (FileNotFoundError, AnnotatorError):
+            return None
 
     def parts(self) -> list[dict[str, Any]]:
         """Data files with size and SHA-256; call when all are written. Those of the pictures stand in their own file."""
@@ -184,7 +196,10 @@ class DryTarget(Target):
         return HashedFile(cast("IO[bytes]", Nowhere()))
 
     def asset(self, name: str, asset: Mapping[str, Any]) -> bool:
-        if not (found := files.asset_path(self.context.project_id, asset["digest"]).exists()):
+        project_id, digest = self.context.project_id, asset["digest"]
+        elsewhere = Asset.objects.filter(project_id=project_id, digest=digest).exclude(location="")
+        found = files.asset_path(project_id, digest).exists() or elsewhere.exists()
+        if not found:
             self.losses.add("missing_files")
         return found
 

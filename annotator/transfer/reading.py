@@ -41,11 +41,13 @@ class Batch:
 def batches(record: Import, *, skip: int = 0, pictures: bool = True) -> Iterator[Batch]:
     """Checked rows in batches, without the first `skip`, which an earlier run stored.
 
-    `pictures`: thumbnails of images are made and kept on the way.
+    `pictures`: for the import itself: thumbnails of images are made and kept on the way.
     """
     batch, before = Batch(), 0
     kind, options = FORMATS[record.format], Options.from_json(record.options)
-    for source in kind_of_source(record).files(record):
+    of_source = kind_of_source(record)
+    # A check leaves nothing behind; the import has to find its place again.
+    for source in of_source.listed(record, not skip) if pictures else of_source.files(record):
         rows = _rows(kind, source, options)
         while skip and next(rows, None) is not None:
             skip -= 1

@@ -16,9 +16,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
+from annotator.accounts.models import User
+from annotator.items.services import item_lock
 from annotator.labeling import queue
 from annotator.learning.services import settings_of
 from annotator.projects.models import Project
@@ -47,6 +48,7 @@ LEARNING = (
         "cold_params",
         "batch_size",
     ),
+    *("preset", "preset_params", "composition", "cold_labels", "item_filter"),
     *("retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "seed"),
 )
 # `newest` is what was current at the moment, whatever came later. Sums by item are made for a batch at once: a lookup for
@@ -227,8 +229,8 @@ class Records:
         self.project = project
         self.schema = project.schema
         self.batch = batch
-        # Nobody is in the middle of an answer while the clock is read.
-        with queue.queue_lock(project.pk) as cursor:
+        # Nobody is in the middle of an answer or an import while the clock is read: what is of an earlier moment is there.
+        with item_lock(project.pk), queue.queue_lock(project.pk) as cursor:
             cursor.execute("SELECT clock_timestamp()")
             self.moment: datetime = cursor.fetchone()[0]
         self.pseudonyms = pseudonyms(project)
@@ -318,12 +320,13 @@ def pseudonyms(project: Project) -> dict[int, str]:
     """
     with connection.cursor() as cursor:
         cursor.execute(PEOPLE, {"project": project.pk})
-        people = sorted(row[0] for row in cursor.fetchall())
+        people = [row[0] for row in cursor.fetchall()]
     restored = dict(RestoredPerson.objects.filter(project=project).values_list("user_id", "pseudonym"))
-    return {user: restored.get(user) or pseudonym_of(project.pk, user) for user in people}
+    secrets = User.objects.filter(pk__in=people).values_list("pk", "pseudonym_secret")
+    return {user: restored.get(user) or pseudonym_of(project.pk, secret) for user, secret in secrets}
 
 
-def pseudonym_of(project_id: int, user_id: int) -> str:
-    """A UUID from HMAC-SHA-256: whoever has not the secret key can neither guess nor undo it."""
-    digest = hmac.digest(settings.SECRET_KEY.encode(), f"annotator:{project_id}:{user_id}".encode(), sha256)
+def pseudonym_of(project_id: int, secret: uuid.UUID) -> str:
+    """A UUID from HMAC-SHA-256 under the person's own secret, which never leaves: nobody can guess or undo it."""
+    digest = hmac.digest(secret.bytes, f"annotator:{project_id}".encode(), sha256)
     return str(uuid.UUID(bytes=digest[:16], version=4))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from typing import Any
 
 from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import UploadedFile
 
 from annotator.accounts.models import User
 from annotator.common import storages
-from annotator.common.errors import Conflict, Invalid
-from annotator.jobs.models import Job
+from annotator.common.errors import Invalid
 from annotator.projects.models import Project
 from annotator.transfer import services
-from annotator.transfer.formats import Options
 from annotator.transfer.formats.urls import READERS
 from annotator.transfer.models import Import
 
@@ -53,31 +49,18 @@ def receive_bucket(*, project: Project, user: User | None, storage: str, prefix:
     return _receive(project=project, user=user, kind="bucket", name=name, content=content)
 
 
-def start(*, record: Import, user: User | None, changes: dict[str, Any]) -> Job:
-    """Import with what is guessed of the list, but for the changes; Invalid when it cannot be read."""
-    try:
-        guessed = services.look(record).options
-        return services.start_import(
-            record=record, options=Options.from_json(guessed.to_json() | changes), user=user
-        )
-    except Invalid:
-        shutil.rmtree(record.folder, ignore_errors=True)
-        record.delete()
-        raise
-
-
 def _receive(*, project: Project, user: User | None, kind: str, name: str, content: File[bytes]) -> Import:
-    if project.archived_at:
-        raise Conflict("This project is archived.", code="archived", hint="Restore it before importing.")
+    services.check_open(project)
     services.remove_old_files()
     record = Import.objects.create(project=project, format=kind, created_by=user)
-    record.folder.mkdir(parents=True, exist_ok=True)
-    path = record.folder / STORED
-    with path.open("wb") as file:
-        for chunk in content.chunks():
-            file.write(chunk)
-    record.files = [{"name": name, "stored": STORED, "size": path.stat().st_size}]
-    record.save(update_fields=["files"])
+    with services.kept_or_forgotten(record):
+        path = record.folder / STORED
+        with path.open("wb") as file:
+            for chunk in content.chunks():
+                file.write(chunk)
+        record.files = [{"name": name, "stored": STORED, "size": path.stat().st_size}]
+        record.save(update_fields=["files"])
+        services.look(record)
     return record
 
 

@@ -15,47 +15,43 @@ from annotator.projects.access import can_manage
 from annotator.projects.models import Project
 from annotator.transfer import remote
 from annotator.transfer.remote_forms import BucketForm, UrlListForm
+from annotator.transfer.views import refuse_large
 
 
 @require_POST
 @login_required
 def import_urls(request: HttpRequest, project_id: int) -> HttpResponse:
-    """Fetch the images of an uploaded list in the background."""
+    """Keep a list of addresses; what its columns mean is chosen next."""
+    refuse_large(request)
     project, can = can_manage(request.user, project_id)
     form = UrlListForm(request.POST, request.FILES)
     if form.is_valid():
-        values = form.cleaned_data
-        changes: dict[str, Any] = {"by_reference": values["keep"] == "reference"}
-        if values["column"]:
-            changes["text"] = values["column"]
+        upload = form.cleaned_data["addresses"]
         try:
-            record = remote.receive_urls(project=project, user=_person(request), upload=values["addresses"])
-            job = remote.start(record=record, user=_person(request), changes=changes)
+            record = remote.receive_urls(project=project, user=_person(request), upload=upload)
         except Invalid as error:
             form.add_error("addresses", " ".join(filter(None, [error.message, error.hint])))
         else:
-            return redirect("transfer:report", project.pk, job.pk)
+            return redirect("transfer:mapping", project.pk, record.pk)
     return _again(request, project, can, url_form=form)
 
 
 @require_POST
 @login_required
 def import_bucket(request: HttpRequest, project_id: int) -> HttpResponse:
-    """Fetch the images under a prefix of a storage in the background."""
+    """Note a prefix of a storage; how its images come in is chosen next."""
     project, can = can_manage(request.user, project_id)
     form = BucketForm(request.POST)
     if form.is_valid():
         values = form.cleaned_data
-        changes = {"by_reference": values["keep"] == "reference", "folder_labels": values["folder_labels"]}
         try:
             record = remote.receive_bucket(
                 project=project, user=_person(request), storage=values["storage"], prefix=values["begins"]
             )
-            job = remote.start(record=record, user=_person(request), changes=changes)
         except Invalid as error:
             form.add_error("begins", " ".join(filter(None, [error.message, error.hint])))
         else:
-            return redirect("transfer:report", project.pk, job.pk)
+            return redirect("transfer:mapping", project.pk, record.pk)
     return _again(request, project, can, bucket_form=form)
 
 

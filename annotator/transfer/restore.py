@@ -19,32 +19,36 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Max
 
 from annotator.accounts.models import User
-from annotator.common.errors import AnnotatorError, Invalid
+from annotator.common.errors import Invalid
 from annotator.items import files
-from annotator.items.models import Asset, Item
+from annotator.items.models import Asset
 from annotator.items.services import item_lock
-from annotator.labeling.models import Annotation
-from annotator.learning import catalogue
+from annotator.learning import catalogue, item_filter
 from annotator.learning.models import LearningSettings
-from annotator.learning.services import settings_of
-from annotator.modalities import ModalityError, text
+from annotator.learning.services import checked_composition, settings_of
+from annotator.modalities import ModalityError
 from annotator.projects import schema
 from annotator.projects.models import LabelClass, LabelSchema, Project
 from annotator.quality.services import settings_of as quality_of
 from annotator.quality.services import update_settings as update_quality
-from annotator.regions import parse_regions
 from annotator.transfer.formats import FormatError, Source
 from annotator.transfer.formats.native import picture, record_lines
 from annotator.transfer.models import RestoredPerson
 from annotator.transfer.records import LEARNING, SETTINGS, ExportItem
+from annotator.transfer.restored_records import RestoreFailed, checked_record, last_row, words_of
 
 BATCH = 2_000
 BATCH_BYTES = 16 * 2**20
 MAX_PEOPLE = 10_000
 OLD_SETTINGS = {"overlap_share": 1.0}  # what exports from before there was such a setting mean
-PARAMETERS = ("encoder_params", "strategy_params", "cold_params")  # may be empty
+PARAMETERS = (
+    "encoder_params",
+    "preset_params",
+    "strategy_params",
+    "cold_params",
+    "composition",
+)  # may be empty
 PSEUDONYM = re.compile(r"[0-9A-Za-z-]{8,64}")
-ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 STAGE = "CREATE TEMPORARY TABLE staged_records (line jsonb) ON COMMIT DROP"
 ITEMS = """
@@ -113,12 +117,6 @@ WHERE t->>'kind' = 'gold'
 """
 
 
-class RestoreFailed(AnnotatorError):
-    """The file is no whole export; the text says where and why."""
-
-    code, status = "restore_failed", 422
-
-
 @dataclass
 class Restored:
     """How far a restore is."""
@@ -148,15 +146,15 @@ def restore(*, project: Project, source: Source, resumed: bool = False) -> Itera
             else:
                 _restore_project(project, header)
             last = project.items.aggregate(last=Max("row"))["last"]
-            done.keys = {
-                version.version: frozenset(version.classes.values_list("key", flat=True))
-                for version in project.schemas.all()
-            }
+            done.keys = _keys(project)
+            before = -1
             for batch in _batches(lines):
-                items = [_checked(line, project, done.keys) for line in batch]
+                items = [checked_record(line, project, done.keys) for line in batch]
+                before = last_row(items, before)
                 kept = [
                     (i, line) for i, line in zip(items, batch, strict=True) if last is None or i.row > last
                 ]
+                _compare(project, items[: len(items) - len(kept)])
                 if kept:
                     _store(project, kept, archive)
                 done.items += len(kept)
@@ -166,6 +164,34 @@ def restore(*, project: Project, source: Source, resumed: bool = False) -> Itera
             _reserve(project, header)
     except FormatError as error:
         raise RestoreFailed(str(error)) from error
+
+
+def check_restore(*, project: Project, source: Source) -> Iterator[tuple[int, ExportItem]]:
+    """(line, item) of all that `restore` would bring in; raises what it would raise. Nothing stays behind."""
+    planned, before, names = Project.objects.get(pk=project.pk), -1, set[int]()
+    try:
+        with record_lines(source) as (header, lines, archive):
+            with transaction.atomic():
+                _restore_project(planned, header)
+                keys = _keys(planned)
+                transaction.set_rollback(True)
+            for number, line in enumerate(lines, start=2):
+                item = checked_record(line, planned, keys)
+                before = last_row([item], before)
+                if hash(item.external_id) in names:
+                    raise RestoreFailed(f"The id “{item.external_id[:100]}” is there twice.")
+                names.add(hash(item.external_id))
+                if item.asset is not None:
+                    _picture(archive, item.asset["digest"])
+                yield number, item
+    except FormatError as error:
+        raise RestoreFailed(str(error)) from error
+
+
+def _keys(project: Project) -> dict[int, frozenset[str]]:
+    """Keys of the classes of each version."""
+    versions = project.schemas.prefetch_related("classes")
+    return {each.version: frozenset(label.key for label in each.classes.all()) for each in versions}
 
 
 def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
@@ -190,7 +216,7 @@ def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
                 **{name: getattr(settings, name) for name in LEARNING}
             )
     except (KeyError, TypeError, ValueError, AttributeError, DatabaseError) as error:
-        raise RestoreFailed(f"The beginning of the export cannot be read: {error}.") from error
+        raise RestoreFailed(f"The beginning of the export cannot be read: {words_of(error)}.") from error
     except Invalid as error:
         raise RestoreFailed(f"The classes of the export are not allowed: {error.message}") from error
     except ValidationError as error:
@@ -204,7 +230,11 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
         "encoder": partial(catalogue.checked_encoder, modality=project.modality),
         "strategy": partial(catalogue.checked_strategy, task=task, cold=False),
         "cold_strategy": partial(catalogue.checked_strategy, task=task, cold=True),
+        "preset": catalogue.checked_preset,
     }
+    # Exports of earlier releases know nothing of what came later: the project's own choice goes on.
+    later: dict[str, Any] = {"preset": "", "preset_params": {}, "composition": {}, "cold_labels": 0}
+    given = later | {"item_filter": ""} | dict(given)
     names = set(LEARNING)
     for name, check in machine.items():
         params = "cold_params" if name == "cold_strategy" else f"{name}_params"
@@ -214,6 +244,14 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
             names -= {name, params}
     for name in names:
         setattr(settings, name, given[name])
+    try:
+        settings.composition = checked_composition(settings)
+    except Invalid:
+        settings.composition = {}
+    try:
+        item_filter.parse(settings.item_filter)
+    except Invalid:
+        settings.item_filter = ""
 
 
 def _restore_schemas(project: Project, versions: list[dict[str, Any]], task: str) -> None:
@@ -238,93 +276,19 @@ def _restore_schemas(project: Project, versions: list[dict[str, Any]], task: str
         LabelClass.objects.bulk_create(labels)
 
 
-def _checked(line: bytes, project: Project, keys: Mapping[int, frozenset[str]]) -> ExportItem:
-    """The record of a line; RestoreFailed unless all of it may stand in the database."""
-    try:
-        if ESCAPED_NUL.search(line):
-            raise ValueError("it contains a NUL character")
-        item = ExportItem.from_line(line)
-        _check_content(item, project)
-        if item.split not in Item.Split.values or not isinstance(item.meta, dict):
-            raise ValueError("its split or its metadata are wrong")
-        if not isinstance(item.external_id, str) or not item.external_id or len(item.external_id) > 500:
-            raise ValueError("its id is missing or too long")
-        if not isinstance(item.row, int) or not 0 <= item.row < 2**31 - 1:
-            raise ValueError("its row is no row")
-        for moment in _moments(item):
-            datetime.fromisoformat(moment)
-        _check_answers(item, project, keys)
-        _check_others(item)
-        _check_truths(item, project, keys)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        shown = line[:100].decode("utf-8", "replace")
-        raise RestoreFailed(f"A record cannot be restored: {error}.", hint=f"It begins {shown}") from error
-    return item
-
-
-def _check_content(item: ExportItem, project: Project) -> None:
-    if (item.text is None) == (item.asset is None):
-        raise ValueError("it needs either a text or an image")
-    try:
-        if item.text is not None:
-            text.probe(item.text)
-    except ModalityError as error:
-        raise ValueError(str(error)) from error
-    if not re.fullmatch("[0-9a-f]{64}", item.content_hash):
-        raise ValueError("its content hash is none")
-
-
-def _moments(item: ExportItem) -> Iterator[str]:
-    """Every time in a record: PostgreSQL would also take words such as 'tomorrow'."""
-    yield item.created_at
-    if item.archived_at is not None:
-        yield item.archived_at
-    yield from (vote.created_at for vote in item.votes)
-    parts = [
-        *item.skips,
-        *item.predictions,
-        *item.truths,
-        *([item.imported_label] if item.imported_label else []),
-    ]
-    yield from (each["created_at"] for each in parts)
-    if item.asset is not None:
-        yield item.asset["created_at"]
-
-
-def _check_answers(item: ExportItem, project: Project, keys: Mapping[int, frozenset[str]]) -> None:
-    for vote in item.votes:
-        if vote.schema_version not in keys:
-            raise ValueError(f"there is no version {vote.schema_version} of the classes")
-        parsed = parse_regions(vote.regions, classes=keys[vote.schema_version], task=project.task)
-        if parsed != vote.regions or vote.state not in Annotation.State.values:
-            raise ValueError("an answer is not in its canonical form")
-        _check_objects(vote.served, vote.suggestion)
-
-
-def _check_others(item: ExportItem) -> None:
-    for skip in item.skips:
-        if skip["policy"] not in Project.SkipPolicy.values or len(skip["reason"]) > 500:
-            raise ValueError("a skip is wrong")
-        _check_objects(skip["served"], None)
-    if item.imported_label is not None:
-        classes = item.imported_label["classes"]
-        if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
-            raise ValueError("its imported label is wrong")
-    for each in item.predictions:
-        _check_objects(each["classes"], None)
-
-
-def _check_truths(item: ExportItem, project: Project, keys: Mapping[int, frozenset[str]]) -> None:
-    known = frozenset().union(*keys.values())
-    for truth in item.truths:
-        parse_regions([{"kind": "choice", "classes": truth["classes"]}], classes=known, task=project.task)
-        if truth["kind"] not in ("decision", "gold") or len(truth["note"]) > 500:
-            raise ValueError("a decision is wrong")
-
-
-def _check_objects(first: Any, second: Any) -> None:
-    if not isinstance(first, dict) or not (second is None or isinstance(second, dict)):
-        raise ValueError("a part that should be an object is none")
+def _compare(project: Project, items: list[ExportItem]) -> None:
+    """What an earlier run brought in must still be what the file says: else rows would be taken for others."""
+    there = project.items.filter(row__in=[item.row for item in items])
+    found = {row: rest for row, *rest in there.values_list("row", "external_id", "content_hash")}
+    for item in items:
+        if found.get(item.row, [item.external_id, item.content_hash]) != [
+            item.external_id,
+            item.content_hash,
+        ]:
+            raise RestoreFailed(
+                "Other items were added to this project since the restore began.",
+                hint="Make a new project to restore the export into.",
+            )
 
 
 def _store(
@@ -347,7 +311,7 @@ def _store(
             Project.objects.filter(pk=project.pk).update(next_row=items[-1].row + 1)
     except (DatabaseError, IntegrityError) as error:
         raise RestoreFailed(
-            f"Records {items[0].row} to {items[-1].row} contradict each other: {str(error).splitlines()[0]}."
+            f"Records {items[0].row} to {items[-1].row} contradict each other: {words_of(error)}."
         ) from error
 
 
@@ -373,9 +337,7 @@ def _add_assets(project: Project, items: Iterable[ExportItem], archive: zipfile.
     for digest, about in wanted.items():
         if digest in there:
             continue
-        data = picture(archive, digest)
-        if data is None or files.digest_of(data) != digest:
-            raise RestoreFailed(f"The image {digest[:12]} is missing in the archive or damaged.")
+        data = _picture(archive, digest)
         try:
             info = files.make_pictures(project.pk, digest, data)
         except ModalityError as error:
@@ -383,6 +345,13 @@ def _add_assets(project: Project, items: Iterable[ExportItem], archive: zipfile.
         asset = Asset.objects.create(project=project, digest=digest, **asdict(info))
         Asset.objects.filter(pk=asset.pk).update(created_at=datetime.fromisoformat(about["created_at"]))
         files.store(project.pk, digest, data)
+
+
+def _picture(archive: zipfile.ZipFile | None, digest: str) -> bytes:
+    data = picture(archive, digest)
+    if data is None or files.digest_of(data) != digest:
+        raise RestoreFailed(f"The image {digest[:12]} is missing in the archive or damaged.")
+    return data
 
 
 def _reserve(project: Project, header: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from annotator.transfer.formats import Row
 MAX_META_BYTES = 64 * 2**10
 MAX_LABELS = 100
 MAX_LABEL = 200
+MAX_SCORES = 1_000  # classes of one prediction
 # What was gold elsewhere has no known answer here.
 SPLITS = {
     **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled", "gold"), Item.Split.POOL),
@@ -35,13 +36,25 @@ def to_item(row: Row, project_id: int, *, pictures: bool = True) -> NewItem:
     """The checked item of a row; raises RowRefused. Pictures of images are made here, for it takes time, if wanted."""
     split = SPLITS.get(row.split.casefold())
     if split is None:
-        raise RowRefused(f"“{row.split[:50]}” is no split: use pool or test.")
+        shown = "".join(c if c.isprintable() else "�" for c in row.split[:50])
+        raise RowRefused(f"“{shown}” is no split: use pool or test.")
     external_id = _clean(row.external_id, "The id")
     if len(external_id) > MAX_ID:
         raise RowRefused(f"The id is longer than {MAX_ID} characters.")
     if len(row.labels) > MAX_LABELS or any(len(label) > MAX_LABEL for label in row.labels):
         raise RowRefused(f"At most {MAX_LABELS} labels of at most {MAX_LABEL} characters can be taken.")
     labels = tuple(_clean(label, "A label") for label in row.labels)
+    for source, scores in row.predictions.items():
+        if (
+            len(source) > MAX_LABEL
+            or len(scores) > MAX_SCORES
+            or any(len(name) > MAX_LABEL for name in scores)
+        ):
+            raise RowRefused(
+                f"A prediction has more than {MAX_SCORES:,} classes, or a name that is too long."
+            )
+        for name in (source, *scores):
+            _clean(name, "A prediction")
     common: dict[str, Any] = {
         "external_id": external_id,
         "split": split,
@@ -90,11 +103,12 @@ def _clean_meta(meta: dict[str, Any]) -> dict[str, Any]:
         return {}
     try:
         size = len(json.dumps(meta, ensure_ascii=False, allow_nan=False).encode())
-    except ValueError as error:
+        nul = _has_nul(meta)
+    except (ValueError, RecursionError) as error:
         raise RowRefused("The other columns contain what cannot be stored.") from error
     if size > MAX_META_BYTES:
         raise RowRefused(f"The other columns are too large: {size:,} bytes, {MAX_META_BYTES:,} are allowed.")
-    if _has_nul(meta):
+    if nul:
         raise RowRefused("The other columns contain a NUL character.")
     return meta
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.matching import Match, OnConflict, Outcome
-from annotator.items.services import file_words, place_items
+from annotator.items.services import place_items
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobRun, start_job
 from annotator.learning.services import on_items_added
 from annotator.projects.models import Project
 from annotator.transfer.counts import Counts, ErrorFile
+from annotator.transfer.disk import full_disk_in_words, nothing_half_written
 from annotator.transfer.formats import (
     FORMATS,
     FormatError,
@@ -38,13 +41,14 @@ from annotator.transfer.formats import (
 from annotator.transfer.formats.cells import missing_columns
 from annotator.transfer.models import Import
 from annotator.transfer.predictions import store_predictions
-from annotator.transfer.reading import BATCH_ROWS, Batch, ahead, batches
+from annotator.transfer.reading import Batch, ahead, batches
 from annotator.transfer.restore import can_restore, restore
 from annotator.transfer.rows import RowRefused, known_labels, to_item
 from annotator.transfer.sources import Folder, format_in, kind_of_source
 
 KIND = "import"
 KEPT = timedelta(days=1)  # for so long files wait for their mapping, or for another try
+TAKEN_BEFORE = "A row before this one has the same id and other content: this one was left out."
 TAKEN = "This id is taken by an item with other content, which was left as it is."
 
 
@@ -58,16 +62,31 @@ def receive_files(*, project: Project, user: User | None, files: Sequence[Upload
         raise Invalid(str(error), code="wrong_format") from error
     remove_old_files()
     record = Import.objects.create(project=project, format=kind.key, created_by=user)
-    record.folder.mkdir(parents=True, exist_ok=True)
-    for n, (name, upload) in enumerate(zip(names, files, strict=True)):
-        stored = f"file{n:05}"
-        with (record.folder / stored).open("wb") as file:
-            for chunk in upload.chunks():
-                file.write(chunk)
-        record.files.append({"name": name, "stored": stored, "size": (record.folder / stored).stat().st_size})
-    recognise(record)
-    record.save(update_fields=["files", "format"])
+    with kept_or_forgotten(record):
+        for n, (name, upload) in enumerate(zip(names, files, strict=True)):
+            path = record.folder / f"file{n:05}"
+            with path.open("wb") as file:
+                for chunk in upload.chunks():
+                    file.write(chunk)
+            record.files.append({"name": name, "stored": path.name, "size": path.stat().st_size})
+        recognise(record)
+        record.save(update_fields=["files", "format"])
     return record
+
+
+@contextmanager
+def kept_or_forgotten(record: Import) -> Iterator[None]:
+    """Make the import's folder; when the block fails, the import and its files are gone, DiskFull where that is why."""
+    number, folder = record.pk, record.folder
+    try:
+        with nothing_half_written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
+    except BaseException:
+        # Within a transaction that is lost already, the row goes with it.
+        with suppress(DatabaseError):
+            Import.objects.filter(pk=number).delete()
+        raise
 
 
 def recognise(record: Import) -> None:
@@ -115,7 +134,23 @@ def look(record: Import, options: Options | None = None) -> Layout:
     if record.format == pictures.FORMAT.key:
         names = (source.name for source in kind.files(record) if not source.refused)
         return pictures.together(layout, names, guess=options is None)
-    return layout
+    return _printable(layout, first.name)
+
+
+def _printable(layout: Layout, name: str) -> Layout:
+    """The layout as pages can show it; Invalid where a column's own name is not in the encoding."""
+    if any(_undecoded(column) for column in layout.columns):
+        raise Invalid(
+            f"{name}: a column's name contains bytes that are not in this encoding.",
+            code="unreadable_file",
+            hint="Choose another encoding.",
+        )
+    rows = [[cell.encode("utf-8", "replace").decode() for cell in row] for row in layout.rows]
+    return replace(layout, rows=rows)
+
+
+def _undecoded(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def start_import(*, record: Import, options: Options, user: User | None) -> Job:
@@ -128,7 +163,9 @@ def start_import(*, record: Import, options: Options, user: User | None) -> Job:
         refuse_started(locked)
         params = {"import": record.pk, "title": f"Import of {record.title}"}
         job = start_job(kind=KIND, project_id=record.project_id, created_by=user, params=params)
-        record.job, record.options, record.counts = job, options.to_json(), {}
+        # A restore that ended halfway goes on: what is in already keeps the project from beginning another.
+        counts = {"restored": True} if locked.counts.get("restored") else {}
+        record.job, record.options, record.counts = job, options.to_json(), counts
         record.save(update_fields=["job", "options", "counts"])
     return job
 
@@ -156,13 +193,13 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
     record = Import.objects.select_related("project").get(pk=import_id)
     counts = Counts.from_json(record.counts)
     sources = kind_of_source(record)
-    if record.format == "native" and (counts.restored or can_restore(record.project)):
+    if restores(record):
         return _restore(record, next(sources.files(record)), counts, run)
     total = sources.total(record)
     known = known_labels(record.project.schema)
     run.progress(counts.rows, stage="Reading")
     try:
-        with ErrorFile(record.errors_path, counts.error_bytes) as errors:
+        with full_disk_in_words(), ErrorFile(record.errors_path, counts.error_bytes) as errors:
             for batch in ahead(batches(record, skip=counts.rows)):
                 _store(record, batch, counts, errors, known)
                 # The number of rows is only known at the end; bytes tell how far the reading is.
@@ -175,9 +212,14 @@ def run_import(*, import_id: int, run: JobRun) -> dict[str, Any]:
         if counts.created:
             on_items_added(project_id=record.project_id)
     remove_files(record)
-    if counts.created >= BATCH_ROWS:
-        file_words()
     return counts.to_json()
+
+
+def restores(record: Import) -> bool:
+    """Whether the import brings a whole project back: a native export, into one without items or behind its first part."""
+    return FORMATS[record.format].restores and (
+        bool(record.counts.get("restored")) or can_restore(record.project)
+    )
 
 
 def _restore(record: Import, source: Source, counts: Counts, run: JobRun) -> dict[str, Any]:
@@ -228,7 +270,7 @@ def remove_files(record: Import) -> None:
 def conflict_words(match: Match) -> str:
     """What became of a row whose id has other content."""
     if match.outcome is Outcome.CHANGED:
-        return TAKEN
+        return TAKEN if match.item_id is not None else TAKEN_BEFORE
     return f"This id is taken by other content: the row is “{match.name}” here."
 
 
@@ -258,7 +300,10 @@ def _store(record: Import, batch: Batch, counts: Counts, errors: ErrorFile, know
         )
         counts.rows += batch.rows
         counts.rejected += len(batch.errors)
-        store_predictions(record.project_id, batch.predictions)
+        came = {id(item): match for item, match in zip(batch.items, matches, strict=True)}
+        store_predictions(
+            record.project_id, [(item, came[id(item)], told) for item, told in batch.predictions]
+        )
         bad = list(batch.errors)
         for item, (name, line), match in zip(batch.items, batch.places, matches, strict=True):
             counts.add(item, match, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ OUTSIDE = "This link leads out of the folder that may be imported from."
 
 @dataclass(frozen=True, kw_only=True)
 class SourceKind:
-    """`files` yields them in an order that never changes; `available` says whether they can (still) be read.
+    """`files` yields them; `available` says whether they can (still) be read. `listed` yields them for the import itself,
+    in the order in which it found them when it began (`anew`), whatever has come or gone since.
 
     `discard` deletes what was copied for the import: nothing where files are read in place.
     """
@@ -31,6 +33,7 @@ class SourceKind:
     title: str
     available: Callable[[Import], bool]
     files: Callable[[Import], Iterator[Source]]
+    listed: Callable[[Import, bool], Iterator[Source]]
     total: Callable[[Import], int]
     discard: Callable[[Import], None]
 
@@ -109,18 +112,16 @@ def kind_of(name: str, modality: str) -> Format | None:
 def walk(folder: Folder) -> Iterator[Source]:
     """All files below, depth first in the order of their names; those that lead out are refused. Links to folders
     are not followed: they may go round in circles."""
-    root = roots()[folder.root]
     for count, path in enumerate(_paths(folder.path), start=1):
-        if count > MAX_FILES:
-            raise Invalid(
-                f"The folder holds more than {MAX_FILES:,} files.",
-                code="too_many_files",
-                hint="Choose a folder in it.",
-            )
-        name = os.fsencode(path.relative_to(folder.path)).decode("utf-8", "replace")
-        real = Path(os.path.realpath(path))
-        refused = "" if real.is_relative_to(root) else OUTSIDE
-        yield Source(real, name, refused=refused or ("" if real.is_file() else "This is no file."))
+        _refuse_many(count)
+        yield _source(folder, path)
+
+
+def _source(folder: Folder, path: Path) -> Source:
+    name = os.fsencode(path.relative_to(folder.path)).decode("utf-8", "replace")
+    real = Path(os.path.realpath(path))
+    refused = "" if real.is_relative_to(roots()[folder.root]) else OUTSIDE
+    return Source(real, name, refused=refused or ("" if real.is_file() else "This is no file."))
 
 
 def _paths(folder: Path) -> Iterator[Path]:
@@ -152,11 +153,43 @@ def _folder_of(record: Import) -> Folder:
 
 
 def _in_folder(record: Import) -> Iterator[Source]:
-    for source in walk(_folder_of(record)):
-        kind = kind_of(source.name, record.project.modality)
-        if not source.refused and (kind is None or kind.key != record.format):
-            source.refused = f"This is no {FORMATS[record.format].title.lower()}, as the others here are."
-        yield source
+    return (_of_the_kind(record, source) for source in walk(_folder_of(record)))
+
+
+def _as_listed(record: Import, anew: bool) -> Iterator[Source]:  # noqa: FBT001
+    """Files that came meanwhile are left out, and those that are gone are refused in their place: rows are counted."""
+    folder, listing = _folder_of(record), _listing(record)
+    if anew or not listing.exists():
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        fresh = listing.with_name(f"{listing.name}.part")
+        with fresh.open("w") as lines:
+            for count, path in enumerate(_paths(folder.path), start=1):
+                _refuse_many(count)
+                lines.write(json.dumps(str(path.relative_to(folder.path))) + "\n")
+        fresh.replace(listing)
+    with listing.open() as lines:
+        for line in lines:
+            yield _of_the_kind(record, _source(folder, folder.path / json.loads(line)))
+
+
+def _of_the_kind(record: Import, source: Source) -> Source:
+    kind = kind_of(source.name, record.project.modality)
+    if not source.refused and (kind is None or kind.key != record.format):
+        source.refused = f"This is no {FORMATS[record.format].title.lower()}, as the others here are."
+    return source
+
+
+def _listing(record: Import) -> Path:
+    return record.folder / "folder.listing"
+
+
+def _refuse_many(count: int) -> None:
+    if count > MAX_FILES:
+        raise Invalid(
+            f"The folder holds more than {MAX_FILES:,} files.",
+            code="too_many_files",
+            hint="Choose a folder in it.",
+        )
 
 
 def _folder_is_there(record: Import) -> bool:
@@ -172,6 +205,7 @@ SOURCES: dict[str, SourceKind] = {
         title="Uploaded files",
         available=lambda record: record.complete and record.has_files,
         files=_uploaded,
+        listed=lambda record, anew: _uploaded(record),
         total=lambda record: sum(each["size"] for each in record.files),
         discard=_remove_uploads,
     ),
@@ -179,8 +213,9 @@ SOURCES: dict[str, SourceKind] = {
         title="A folder of the server",
         available=_folder_is_there,
         files=_in_folder,
+        listed=_as_listed,
         total=lambda record: int(record.location["bytes"]),
-        discard=lambda record: None,
+        discard=lambda record: _listing(record).unlink(missing_ok=True),
     ),
 }
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
+from kombu.exceptions import OperationalError
 
+from annotator.celery import IO
+from annotator.items import services as items
 from annotator.jobs.services import JobRun, job_handler
 from annotator.transfer import dry_run, exports, services, snapshots
+from annotator.transfer.reading import BATCH_ROWS
 
 
 @job_handler(services.KIND)
 def run_import(run: JobRun) -> dict[str, Any]:
-    return services.run_import(import_id=run.job.params["import"], run=run)
+    counts = services.run_import(import_id=run.job.params["import"], run=run)
+    if counts["created"] >= BATCH_ROWS:
+        # The database does it some day too: an import does not fail for it.
+        with suppress(OperationalError):
+            file_words.apply_async(queue=IO)
+    return counts
+
+
+@shared_task(name="transfer.file_words")
+def file_words() -> None:
+    items.file_words()
 
 
 @job_handler(dry_run.KIND)

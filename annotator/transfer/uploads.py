@@ -15,10 +15,11 @@ from typing import IO, Any, NamedTuple
 from django.conf import settings
 
 from annotator.accounts.models import User
-from annotator.common.errors import Conflict, Invalid
+from annotator.common.errors import Conflict, Invalid, NotFound
 from annotator.modalities import image
 from annotator.projects.models import Project
 from annotator.transfer import services
+from annotator.transfer.disk import full_disk_in_words
 from annotator.transfer.formats import FormatError, format_of
 from annotator.transfer.formats.archive import safe_name
 from annotator.transfer.models import Import
@@ -84,7 +85,7 @@ def write_chunk(*, record: Import, number: int, offset: int, stream: IO[bytes], 
     if length > CHUNK_BYTES:
         raise Invalid(f"A chunk has at most {CHUNK_BYTES:,} bytes.", code="too_large", status=413)
     size = record.files[number]["size"]
-    with (record.folder / record.files[number]["stored"]).open("ab") as file:
+    with full_disk_in_words(), _opened(record, number) as file:
         # Two tabs, or a repeat while the first request is still being read: one after the other.
         fcntl.flock(file, fcntl.LOCK_EX)
         here = os.fstat(file.fileno()).st_size
@@ -103,19 +104,26 @@ def write_chunk(*, record: Import, number: int, offset: int, stream: IO[bytes], 
 
 
 def complete(*, record: Import) -> Import:
-    """Say that all is sent; Conflict when bytes are missing. The import can then be checked and started."""
+    """Say that all is sent; Conflict when bytes are missing. The import can then be checked and started.
+
+    Files that cannot be read are Invalid, and gone: the same ones can be chosen anew.
+    """
     if record.complete:
         return record
     services.check_open(record.project)
     for n, each in enumerate(record.files):
         if each["size"] == 0:
-            (record.folder / each["stored"]).touch()
+            _opened(record, n).close()
         if (here := _length(record, n)) != each["size"]:
             missing = each["size"] - here
             raise Conflict(f"{missing:,} bytes of “{each['name']}” are missing.", code="incomplete_upload")
     record.complete = True
     services.recognise(record)
-    services.look(record)
+    try:
+        services.look(record)
+    except Invalid:
+        services.forget(record)
+        raise
     record.save(update_fields=["complete", "format"])
     return record
 
@@ -143,6 +151,17 @@ def state(record: Import) -> dict[str, Any]:
 def _refuse_complete(record: Import) -> None:
     if record.complete:
         raise Conflict("This upload is complete already.", code="upload_complete")
+
+
+def _opened(record: Import, number: int) -> IO[bytes]:
+    """A file to go on with; NotFound when its upload was removed."""
+    path: Path = record.folder / record.files[number]["stored"]
+    try:
+        return path.open("ab")
+    except FileNotFoundError as error:
+        raise NotFound(
+            "This upload was removed.", code="upload_gone", hint="Send the files again."
+        ) from error
 
 
 def _length(record: Import, number: int) -> int:

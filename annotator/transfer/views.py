@@ -77,7 +77,8 @@ def _upload(request: HttpRequest, project_id: int) -> HttpResponse:
         "extensions": extensions(project.modality),
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "max_files": uploads.MAX_FILES,
-        "max_file_bytes": image.MAX_BYTES if project.modality == "image" else settings.MAX_UPLOAD_BYTES,
+        "max_file_bytes": image.MAX_BYTES,
+        "pictures": image.EXTENSIONS if project.modality == Project.Modality.IMAGE else (),
         "has_server_folders": bool(settings.IMPORT_ROOTS),
         "recent": [(each, Counts.from_json(each.counts)) for each in recent],
     }
@@ -132,7 +133,7 @@ def mapping(request: HttpRequest, project_id: int, import_id: int) -> HttpRespon
         raise NotFound("This upload is not complete.", hint="Choose the same files again to go on with it.")
     if record.job and record.job.state in (Job.State.QUEUED, Job.State.RUNNING, Job.State.SUCCEEDED):
         return redirect("transfer:report", project.pk, record.job_id)
-    layout = services.look(record, Options.from_json(record.options) if record.options else None)
+    layout = _looked(record)
     form = _mapping_form(request, project, record, layout)
     action = request.POST.get("action")
     error = ""
@@ -275,6 +276,14 @@ def first_check(record: Import, user: User | None) -> None:
         dry_run.begin(record=record, options=options, user=user)
 
 
+def _looked(record: Import) -> Layout:
+    """The files as they were last understood, or as guessed where that cannot be."""
+    if record.options:
+        with suppress(Invalid):
+            return services.look(record, Options.from_json(record.options))
+    return services.look(record)
+
+
 def _check_context(record: Import, can: Can) -> dict[str, Any]:
     counts = Counts.from_json(record.report)
     job = record.dry_job
@@ -282,6 +291,7 @@ def _check_context(record: Import, can: Can) -> dict[str, Any]:
         "checked": bool(record.report),
         "counts": counts,
         "check_job": job,
+        "fetches": FORMATS[record.format].fetches,
         "worker": worker_state() if job and job.active else None,
         "can_cancel": can.manage,
         "preview": record.report.get("preview", []),

@@ -106,7 +106,6 @@ class DraftOut(serializers.Serializer[Any]):
 class RecentOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     item_id = serializers.IntegerField()
-    external_id = serializers.CharField()
     kind = serializers.ChoiceField(choices=["annotation", "skip"])
     classes = serializers.ListField(child=serializers.CharField())
     at = serializers.DateTimeField()
@@ -176,7 +175,7 @@ def next_items(request: Request, project_id: int) -> Response:
     ],
 )
 @api_view(["GET", "POST"])
-@needs(GET=READ, POST=ANNOTATE, hot=True)
+@needs(GET=READ, POST=ANNOTATE, hot=("POST",))
 def answers(request: Request, project_id: int) -> Response:
     """POST answers an item in this person's hands, or answers it anew. GET lists everybody's, for those who inspect."""
     return (
@@ -224,7 +223,7 @@ def withdraw(request: Request, project_id: int) -> Response:
 )
 @extend_schema(methods=["POST"], operation_id="skips_add", request=SkipIn, responses={201: SkipOut})
 @api_view(["GET", "POST"])
-@needs(GET=READ, POST=ANNOTATE, hot=True)
+@needs(GET=READ, POST=ANNOTATE, hot=("POST",))
 def skips(request: Request, project_id: int) -> Response:
     """POST passes an item over. GET lists everybody's skips, for those who inspect."""
     return _skip(request, project_id) if request.method == "POST" else answers_api.skips(request, project_id)
@@ -308,7 +307,6 @@ def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool, guarded: 
         "id": lease.item_id,
         "row": lease.row,
         "external_id": lease.external_id if named else "",
-        "meta": {"image": lease.meta["image"]} if "image" in lease.meta else {},
     }
     if lease.asset_id:
         item["url"] = reverse("items:asset", args=[project_id, lease.asset_id])

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title, worker_state
+from annotator.learning.evidence import helping_of
 from annotator.learning.selectors import health, learning_curve, model_in_use
 from annotator.modalities import modality
 from annotator.projects.access import can_annotate, can_inspect, can_view
@@ -66,7 +67,7 @@ def screen_config(project: Project, version: int, classes: list[LabelClass]) -> 
     }
 
 
-PARTS = ("figures", "jobs", "people", "queue")
+PARTS = ("figures", "evidence", "jobs", "people", "queue")
 
 
 @login_required
@@ -79,6 +80,8 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     wanted = (part,) if part in PARTS else PARTS
     if "figures" in wanted:
         context |= {"progress": selectors.progress(project), **_measured(project)}
+    if "evidence" in wanted:
+        context["helping"] = helping_of(project)
     if can.inspect and "jobs" in wanted:
         recent = Job.objects.filter(project=project).order_by("-pk")[:RECENT_JOBS]
         context |= {"jobs": [(job, job_title(job)) for job in recent], "worker": worker_state()}

@@ -23,7 +23,7 @@ def why(served: dict[str, Any]) -> dict[str, Any]:
 def blind(served: dict[str, Any]) -> dict[str, Any]:
     """`served` without the model's view of the item: which classes it wavers between, and how much."""
     reason = served.get("reason") or {}
-    if not reason.keys() & {"classes", "labels", "probabilities"}:
+    if not reason.keys() & {"classes", "labels", "probabilities", "for_class"}:
         return served
     return served | {"reason": {"kind": reason.get("kind"), "text": "Ranked high by the strategy in use."}}
 

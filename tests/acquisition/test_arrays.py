@@ -37,11 +37,21 @@ def test_top_k_are_the_largest_in_order(to, data):
 
 @LIBRARIES
 @pytest.mark.parametrize("k", [1, 3, 8])
-def test_smallest_k_are_the_smallest_of_each_row(to, k):
+def test_the_smallest_values_of_each_row_are_found(to, k):
     matrix = np.random.default_rng(0).random((6, 8))
-    index = np.array(arrays.to_numpy(arrays.smallest_k(to(matrix), k)))
-    found = np.sort(np.take_along_axis(matrix, index, axis=1), axis=1)
+    found = np.sort(arrays.to_numpy(arrays.smallest_values(to(matrix), k)), axis=1)
     np.testing.assert_array_equal(found, np.sort(matrix, axis=1)[:, :k])
+
+
+@LIBRARIES
+def test_sums_by_label_count_each_row_once_by_its_weight(to):
+    rows, label = np.random.default_rng(0).random((30, 4)), np.random.default_rng(1).integers(0, 3, 30)
+    weights = np.random.default_rng(2).random(30)
+    for heavy in (None, weights):
+        found = arrays.sum_by_label(to(rows), to(label), 5, None if heavy is None else to(heavy))
+        expected = np.zeros((5, 4))
+        np.add.at(expected, label, rows if heavy is None else rows * heavy[:, None])
+        np.testing.assert_allclose(arrays.to_numpy(found), expected, rtol=1e-12)
 
 
 @LIBRARIES

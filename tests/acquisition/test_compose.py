@@ -13,6 +13,7 @@ from acquisition.compose import (
     exploration_order,
     serve_order,
     stochastic_top_k,
+    weights_beyond,
 )
 from acquisition.errors import ParameterError, UtilityError
 from acquisition.pool import Pool
@@ -317,3 +318,29 @@ def test_the_mode_that_fits_takes_any_utility():
     assert sorted(served.ids.tolist()) == list(range(6))
     with pytest.raises(UtilityError, match="softrank"):
         compose.serve(ranking, 6, jointly=False, beta=2.0, seed=1, rng=rng())
+
+
+def test_what_exploration_finds_far_behind_has_the_weight_it_has_in_the_whole_ranking():
+    """Without it, an unlikely item drawn by exploration would look as likely as any other behind the window."""
+    utility = rng(0).random(3000)
+    draw = stochastic_top_k(utility, 3000, beta=4.0, rng=rng(1))
+    order = exploration_order(3, np.arange(3000))
+    whole = serve_order(draw.positions, draw.q, order, 0.3, 60, 3000, rng(2))
+    behind = np.setdiff1d(order[:60], draw.positions[:100])
+    places = np.argsort(draw.positions)[behind]
+    beyond = dict(zip(behind.tolist(), weights_beyond(draw.q, 0, places).tolist(), strict=True))
+    told = serve_order(draw.positions[:100], draw.q[:100], order, 0.3, 60, 3000, rng(2), beyond)
+    alike = serve_order(draw.positions[:100], draw.q[:100], order, 0.3, 60, 3000, rng(2))
+    assert told.ids.tolist() == whole.ids.tolist() == alike.ids.tolist()
+    np.testing.assert_allclose(told.propensity, whole.propensity, rtol=1e-6)
+    assert not np.allclose(alike.propensity, whole.propensity, rtol=0.1)
+
+
+def test_behind_a_certain_draw_nothing_weighs_anything():
+    assert weights_beyond(np.array([0.5, 1.0, 0.5, 1.0]), 0, np.array([0, 1, 2, 3])).tolist() == [
+        0.5,
+        0.5,
+        0,
+        0,
+    ]
+    assert weights_beyond(np.array([0.5, 1.0, 0.5, 1.0]), 2, np.array([2, 3])).tolist() == [0.5, 0.5]

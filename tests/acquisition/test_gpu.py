@@ -19,13 +19,15 @@ def test_ranking_on_cuda_is_that_on_numpy(strategy):
     for task in sorted(strategy.spec.tasks):
         pool, known = example(80, task=task)
         signals = {
-            name: torch.tensor(getattr(pool, name), device="cuda") for name in ("proba", "draws", "features")
+            name: torch.tensor(getattr(pool, name), device="cuda")
+            for name in ("proba", "draws", "previous", "features")
         }
         on_cuda = Pool(pool.ids, multi_label=pool.multi_label, **signals)
         labeled = Labeled(
             ids=known.ids,
             n_classes=known.n_classes,
             features=torch.tensor(known.features, device="cuda"),
+            proba=torch.tensor(known.proba, device="cuda"),
             targets=torch.tensor(known.targets, device="cuda"),
             multi_label=known.multi_label,
         )

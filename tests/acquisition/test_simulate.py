@@ -173,3 +173,42 @@ def test_more_than_a_batch_can_be_chosen_together(data):
     ]
     assert first[0] == first[1] != first[2]
     assert len(first[2]) == 10
+
+
+def test_each_batch_is_told_and_may_end_the_replay(data):
+    told = []
+
+    def stop(labels):
+        told.append(labels)
+        if labels == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay(**data, fit_predict=fit_predict, strategy="random", batches=[10] * 5, seed=0, on_batch=stop)
+    assert told == [10, 20]
+
+
+def test_signals_are_asked_for_once_there_is_a_model(data):
+    asked = []
+
+    def cost(needs, features):
+        asked.append((needs, len(features)))
+        return {"cost": np.ones(len(features))}
+
+    replay(**data, fit_predict=fit_predict, strategy="margin", batches=[30, 30, 30], seed=0, signals=cost)
+    assert asked == [(frozenset({"proba"}), 570), (frozenset({"proba"}), 540)]
+
+
+def test_a_preset_begins_typically_and_goes_on_by_doubts(data):
+    def ids(strategy, batches, **options):
+        return replay(
+            **data, fit_predict=fit_predict, strategy=strategy, batches=batches, seed=3, **options
+        ).ids.tolist()
+
+    early = {"params": {"labels_per_class": 10}}
+    typical = ids("typicality", [20, 20, 10])
+    assert ids("automatic", [20, 20], **early) == typical[:40]
+    assert ids("automatic", [20, 20, 10], **early) != typical
+    soon = {"params": {"labels_per_class": 0}}
+    assert ids("automatic", [20, 20], **soon) == ids("margin", [20, 20], cold_start="typicality")
+    assert len(set(ids("rare_classes", [20, 20], **soon))) == 40

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
-from annotator_client import Client, Refused, Unreachable
+from annotator_client import Client, ClientError, Refused, Unreachable
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -86,3 +88,32 @@ def test_lists_are_read_to_their_end() -> None:
     )
     assert [row["id"] for row in client(handle).projects()] == [3, 2, 1]
     assert seen[1].url.params["after"] == "2"
+
+
+def test_a_download_goes_on_behind_the_same_file_only(tmp_path: Path) -> None:
+    to = tmp_path / "a.zip"
+    (tmp_path / "a.zip.part").write_bytes(b"old ")
+    (tmp_path / "a.zip.part.etag").write_text('"old"')
+    handle, seen = answers(httpx.Response(200, content=b"new file", headers={"ETag": '"new"'}))
+    project = client(handle).project(3)
+    digest = hashlib.sha256(b"new file").hexdigest()
+    assert project.download("exports/1/download/", to, digest=digest).read_bytes() == b"new file"
+    assert (seen[0].headers["Range"], seen[0].headers["If-Range"]) == ("bytes=4-", '"old"')
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_download_whose_refusal_is_over_when_asked_again_is_begun_again(tmp_path: Path) -> None:
+    handle, _ = answers(
+        httpx.Response(503),
+        httpx.Response(200, json={"not": "the file"}),
+        httpx.Response(200, content=b"file"),
+    )
+    to = client(handle).project(3).download("exports/1/download/", tmp_path / "a.zip")
+    assert to.read_bytes() == b"file"
+
+
+def test_a_damaged_download_is_thrown_away(tmp_path: Path) -> None:
+    handle, _ = answers(httpx.Response(200, content=b"fi"))
+    with pytest.raises(ClientError, match="damaged"):
+        client(handle).project(3).download("x/", tmp_path / "a.zip", digest="0" * 64)
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import uuid
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.urls import reverse
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from annotator.common import throttle
@@ -73,3 +74,12 @@ def test_a_cache_that_is_away_stops_nobody(monkeypatch):
     client = Client(headers=token_of(make_user()))
     monkeypatch.setattr(throttle.cache, "incr", away)
     assert {client.get(ME).status_code for _ in range(6)} == {200}
+
+
+def test_answers_are_taken_without_counting_and_lists_of_them_are_counted():
+    project = make_project()
+    client = Client(headers=token_of(project.created_by))
+    address = reverse("api:annotations", args=[project.pk])
+    answers = {client.post(address, {}, content_type="application/json").status_code for _ in range(5)}
+    assert 429 not in answers
+    assert [client.get(address).status_code for _ in range(4)] == [200, 200, 200, 429]

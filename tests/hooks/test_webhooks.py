@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -16,16 +17,19 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from annotator.common.errors import AnnotatorError
 from annotator.hooks import delivery, services
 from annotator.hooks.models import Delivery, Event, Kind, Webhook
 from annotator.hooks.outbox import note
+from annotator.jobs import services as jobs
 from annotator.jobs.models import Job
-from annotator.jobs.services import cancel_job, job_handler, run_job
+from annotator.jobs.services import cancel_job, run_job
 from annotator.labeling import queue
 from annotator.labeling.services import submit_annotation, withdraw_annotation
 from annotator.projects.models import Project
+from tests.common.servers import answer, server
 from tests.factories import choice, make_items, make_project
 from tests.workspace.world import token_of
 
@@ -135,8 +139,8 @@ def test_an_answer_taken_back_is_told(project, webhook, receiver):
     assert [row["item"] for row in withdrawn[0]["data"]["annotations"]] == [item]
 
 
-def test_the_end_of_a_job_is_told_whatever_it_was(project, webhook, receiver):
-    job_handler("import")(lambda run: {"created": 4})
+def test_the_end_of_a_job_is_told_whatever_it_was(project, webhook, receiver, monkeypatch):
+    monkeypatch.setitem(jobs._handlers, "import", lambda run: {"created": 4})
     good = Job.objects.create(kind="import", project=project)
     run_job(good.pk)
     stopped = Job.objects.create(kind="encode", project=project)
@@ -327,3 +331,86 @@ def test_programs_manage_webhooks_too(project, receiver):
     assert send("post", f"{one}rotate-secret/").json()["secret"] != made["secret"]
     assert client.delete(base + one).status_code == 204
     assert client.get(base).json()["results"] == []
+
+
+def test_a_delivery_really_goes_over_the_wire(project: Project, settings: Settings) -> None:
+    settings.FETCH_ALLOW, settings.FETCH_PORTS = (ip_network("127.0.0.0/8"),), ((1, 65535),)
+    got: list[bytes] = []
+
+    def handler(request: bytes) -> bytes:
+        got.append(request)
+        return answer(b"thanks", status="202 Accepted")
+
+    with server(handler) as port:
+        made, secret = services.create_webhook(
+            project=project, url=f"http://127.0.0.1:{port}/hook", events=Kind.values, by=project.created_by
+        )
+        services.send_test(webhook=made, by=project.created_by)
+        assert delivery.deliver_due() == 1
+    [request] = got
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    sent = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+    assert lines[0] == "POST /hook HTTP/1.1"
+    at = dict(part.split("=") for part in sent["x-annotator-signature"].split(","))
+    signed = hmac.new(secret.encode(), f"{at['t']}.".encode() + body, hashlib.sha256).hexdigest()
+    assert at["v1"] == signed
+    logged = Delivery.objects.get()
+    assert (logged.state, logged.status, logged.response_start) == ("delivered", 202, "thanks")
+
+
+def test_an_address_inside_the_network_is_refused_when_it_is_sent_to(
+    project: Project, settings: Settings
+) -> None:
+    settings.FETCH_ALLOW, settings.FETCH_PORTS = (ip_network("127.0.0.0/8"),), ((1, 65535),)
+    got: list[bytes] = []
+
+    def handler(request: bytes) -> bytes:
+        got.append(request)
+        return answer()
+
+    with server(handler) as port:
+        made, _ = services.create_webhook(
+            project=project, url=f"http://127.0.0.1:{port}/hook", events=Kind.values, by=project.created_by
+        )
+        services.send_test(webhook=made, by=project.created_by)
+        settings.FETCH_ALLOW = ()
+        assert delivery.deliver_due() == 0
+    assert not got
+    assert "not a public address" in Delivery.objects.get().error
+
+
+def test_a_receiver_that_does_not_answer_keeps_nobody_waiting(project: Project, webhook: Webhook) -> None:
+    """Its other deliveries step back after the first failure, whatever they tell of."""
+    other, _ = services.create_webhook(
+        project=project, url="https://example.org/other", events=Kind.values, by=project.created_by
+    )
+    long_ago = timezone.now() - timedelta(hours=1)
+    for hook, count in ((webhook, 5), (other, 1)):
+        for _ in range(count):
+            Delivery.objects.create(
+                webhook=hook, event=uuid.uuid4(), kind="job.finished", payload={}, next_try_at=long_ago
+            )
+    asked = []
+
+    def post(url: str, **rest: Any) -> Receiver:
+        asked.append(url)
+        return Receiver(status=500 if url == webhook.url else 200)
+
+    assert delivery.deliver_due(post=post) == 1
+    assert asked == [webhook.url, other.url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9999/x",
+        "http://169.254.169.254/",
+        "https://[::1]/x",
+        "http://localhost/x",
+        "http://2130706433/",
+    ],
+)
+def test_addresses_inside_the_network_are_refused_when_they_are_given(project: Project, url: str) -> None:
+    with pytest.raises(AnnotatorError, match="not a public address"):
+        services.create_webhook(project=project, url=url, events=Kind.values, by=project.created_by)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 from PIL import Image
@@ -127,6 +129,162 @@ def archives() -> Iterator[tuple[str, bytes]]:
         for _ in range(rng.randrange(1, 5)):
             flipped[rng.randrange(len(good))] = rng.randrange(256)
         yield f"flipped-{n}.zip", bytes(flipped)
+
+
+def damaged_pictures() -> Iterator[tuple[str, bytes]]:
+    """Archives whose first picture breaks in each way of compression, and whose second is whole."""
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        data = zipped({"a.png": picture("PNG"), "b.png": image_bytes()}, compression=method)
+        yield f"damaged-{method}.zip", damaged(data, b"a.png")
+
+
+def damaged(data: bytes, name: bytes) -> bytes:
+    """The archive with the packed bytes of an entry overwritten, all but the first few, which say how it is packed."""
+    start = data.index(b"PK\3\4", max(0, data.index(name) - 30)) + 30 + len(name)
+    end = data.index(b"PK", start)
+    return data[: start + 9] + bytes(255 - byte for byte in data[start + 9 : end]) + data[end:]
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    """A record of a native export."""
+    known = {
+        "row": 0, "external_id": "r", "text": "a", "asset": None, "content_hash": sha256(b"a").hexdigest(), "split": "pool",
+        "meta": {}, "created_at": MOMENT, "archived_at": None, "imported_label": None, "predictions": [], "votes": [],
+        "skips": [], "consensus": None, "agreement": None, "subset": None,
+    }  # fmt: skip
+    return known | changes
+
+
+def header(**changes: Any) -> dict[str, Any]:
+    return {"annotator_export": 1, "moment": MOMENT, "project": {"name": "x"}, "learning": {}} | changes
+
+
+def lines(*values: Any) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in values)
+
+
+MOMENT = "2026-01-01T00:00:00+00:00"
+ODD: list[Any] = [
+    None,
+    True,
+    7,
+    1e999,
+    "x",
+    "\0",
+    "\ud800",
+    [],
+    [5],
+    [None],
+    [[1]],
+    {},
+    {"x": 1},
+    {"\0": 1},
+    10**400,
+]
+DEEP = json.loads("[" * 400 + "]" * 400)
+
+
+def native_files() -> Iterator[tuple[str, bytes]]:
+    """Native exports of texts with something wrong, each with a line behind it that is not."""
+    good = record(external_id="behind it", text="b")
+    for n, value in enumerate(ODD):
+        for name in ("project", "learning", "schemas", "next_row"):
+            yield f"header-{name}-{n}.jsonl", lines(header(**{name: value}), good)
+        for name in record():
+            yield f"{name}-{n}.jsonl", lines(header(), record(**{name: value}), good)
+    for n, value in enumerate(
+        [*ODD, {"source": 5, "classes": {"a": 1}}, {"source": "\0", "classes": {"\ud800": 1}}]
+    ):
+        yield f"prediction-{n}.jsonl", lines(header(), record(predictions=[value]), good)
+    yield "deep.jsonl", lines(header(), record(meta={"x": DEEP}), good)
+    yield "no-fields.jsonl", lines(header(), {}, [], 5, good)
+    whole = lines(
+        header(), *(record(row=n, external_id=f"{n}", text=f"text {n} " + "x" * n) for n in range(300))
+    )
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        packed = zipped({"records.jsonl": whole}, compression=method)
+        yield f"damaged-{method}.zip", damaged(packed, b"records.jsonl")
+        yield f"encrypted-{method}.zip", flagged(packed, 0x1)
+    stored = zipped({"records.jsonl": whole}, compression=zipfile.ZIP_STORED)
+    yield "strange.zip", stored.replace(b"\x14\0\0\0\0\0", b"\x14\0\0\0\x63\0")
+    yield "cut.zip", stored[:-90]
+    yield "only-records.zip", zipped({"records.jsonl": b""})
+
+
+def image_sets() -> Iterator[tuple[str, bytes]]:
+    """Native exports and image folders with something wrong in what stands beside the pictures."""
+    small = image_bytes()
+    digest = sha256(small).hexdigest()
+    about = {"digest": digest, "created_at": MOMENT}
+    with_picture = lines(header(), record(text=None, asset=about, content_hash=digest))
+    path = f"assets/{digest[:2]}/{digest}"
+    for n, value in enumerate([*ODD, {"digest": 5}, {"digest": "../" * 9}]):
+        told = lines(
+            header(), record(text=None, asset=value), record(text=None, asset=about, content_hash=digest)
+        )
+        yield f"asset-{n}.zip", zipped({"records.jsonl": told, path: small})
+    yield "bomb.zip", zipped({"records.jsonl": with_picture, path: b"\0" * 90 * 2**20})
+    entries = {"records.jsonl": with_picture, path: picture("PNG"), "z.txt": b"z"}
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        yield f"damaged-{method}.zip", damaged(zipped(entries, compression=method), path.encode())
+    for n, value in enumerate(ODD):
+        for name in ("file_name", "id", "label", "label_names"):
+            told = lines(value, {"file_name": "a.png", name: value}, {"file_name": "b.png", "id": "b"})
+            yield f"folder-{name}-{n}.zip", zipped({"train/metadata.jsonl": told, "train/a.png": small})
+    known = lines(*({"file_name": f"{n}.png", "id": f"{n}"} for n in range(300)))
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        packed = zipped({"metadata.jsonl": known, "0.png": small}, compression=method)
+        yield f"folder-damaged-{method}.zip", damaged(packed, b"metadata.jsonl")
+        yield f"folder-encrypted-{method}.zip", flagged(packed, 0x1)
+    yield "folder-no-json.zip", zipped({"metadata.jsonl": b"\n\xff\n{", "a.png": small})
+
+
+def exports_of_others() -> Iterator[tuple[str, bytes]]:
+    """Tasks of Label Studio, lines of doccano and records of Argilla with odd values in each of their places."""
+    task = {"data": {"text": "a"}, "annotations": [], "predictions": [], "meta": {}}
+    plain = {"id": 1, "text": "a", "label": ["x"]}
+    fields = {"id": "1", "fields": {"text": "a"}, "responses": {}, "suggestions": {}, "metadata": {}}
+    for n, value in enumerate([*ODD, DEEP]):
+        for name in task:
+            yield (
+                f"ls-{name}-{n}.json",
+                json.dumps([task, {**task, name: value}, {**task, "data": {"text": "b"}}]).encode(),
+            )
+        chosen = {"type": "choices", "value": {"choices": value}}
+        told = {
+            "annotations": [{"result": [chosen]}],
+            "predictions": [{"result": [chosen], "score": value, "classes": value}],
+        }
+        yield f"ls-choices-{n}.json", json.dumps([{**task, **told}]).encode()
+        for name in ("text", "external_id", "split"):
+            yield (
+                f"ls-data-{name}-{n}.json",
+                json.dumps([{**task, "data": {"text": "a", name: value}}]).encode(),
+            )
+        for name in ("text", "label", "external_id", "split", "other"):
+            yield f"doccano-{name}-{n}.jsonl", lines(plain, {**plain, name: value})
+        for name in fields:
+            yield f"argilla-{name}-{n}.jsonl", lines(fields, {**fields, name: value})
+        answers = {"q": [{"value": value}]}
+        hints = {"q": {"value": value, "score": value, "agent": value}}
+        yield (
+            f"argilla-value-{n}.jsonl",
+            lines({**fields, "responses": answers}, {**fields, "suggestions": hints}),
+        )
+        yield f"argilla-split-{n}.jsonl", lines({**fields, "metadata": {"split": value, "x": value}})
+    scores = {"predictions": [{"model_version": "\0", "classes": {"\0": 1, "\ud800": 2}}]}
+    yield "ls-nul.json", json.dumps([{**task, **scores}, {**task, "data": {"text": "b"}}]).encode()
+    for n, cut in enumerate(
+        (
+            "[",
+            "[{",
+            '[{"data": {"text": "a"}}',
+            '[{"data": {"text": "a"}},',
+            '[{"data": {"text": "a"}}]]',
+            "[" * 9_000,
+        )
+    ):
+        yield f"ls-cut-{n}.json", cut.encode()
 
 
 def zipped(entries: Any, *, mode: int = 0o100644, compression: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -21,7 +21,7 @@ from annotator.transfer import remote
 from tests.factories import make_project
 from tests.hostile import corpus
 from tests.hostile.pushing import assert_words, push, reasons_of
-from tests.transfer.makers import upload, zip_bytes
+from tests.transfer.makers import run, start, upload, zip_bytes
 
 pytestmark = pytest.mark.django_db
 ROUTINE = settings(
@@ -83,6 +83,53 @@ def test_an_archive_does_no_harm(images: Project, name: str, data: bytes, tmp_pa
     if record is not None:
         assert not Item.objects.filter(external_id__contains="../").exists()
         assert not Item.objects.filter(external_id__startswith="/").exists()
+
+
+@pytest.mark.parametrize(("name", "data"), [pytest.param(*e, id=e[0]) for e in corpus.damaged_pictures()])
+def test_a_damaged_picture_does_not_end_the_import(images: Project, name: str, data: bytes) -> None:
+    record = push(images, upload(name, data))
+    assert record is not None
+    assert (record.counts["created"], record.counts["rejected"]) == (1, 1)
+
+
+# Exports, ours and others'. All into projects that have an item: there a native one is an import as any other.
+
+
+def test_native_exports_of_texts_do_no_harm(texts: Project) -> None:
+    push(texts, upload("first.csv", "text\nfirst\n"))
+    came = [name for name, data in corpus.native_files() if push(texts, upload(name, data)) is not None]
+    assert len(came) > 150
+    assert Item.objects.filter(project=texts, external_id="behind it").exists()
+
+
+def test_sets_of_images_do_no_harm(images: Project) -> None:
+    push(images, upload("first.png", corpus.picture("PNG", size=(3, 3))))
+    came = [name for name, data in corpus.image_sets() if push(images, upload(name, data)) is not None]
+    assert len(came) > 50
+
+
+def test_exports_of_other_programs_do_no_harm(texts: Project) -> None:
+    came = [name for name, data in corpus.exports_of_others() if push(texts, upload(name, data)) is not None]
+    assert len(came) > 100
+
+
+@pytest.mark.parametrize("kind", ["texts", "images"])
+def test_no_damaged_export_is_restored_into_an_empty_project(
+    kind: str, settings: Settings, tmp_path: Path
+) -> None:
+    """The restore is all or nothing: refused when it is sent, or its job ends in words."""
+    settings.MEDIA_ROOT = tmp_path
+    files = corpus.native_files() if kind == "texts" else corpus.image_sets()
+    project = make_project(modality=kind.removesuffix("s"))
+    for name, data in [each for each in files if not each[0].startswith("folder")][::5]:
+        try:
+            _, job = run(project, upload(name, data))
+        except AnnotatorError as error:
+            assert_words(error.message)
+            continue
+        assert job.state == "failed"
+        assert_words(job.error)
+        assert not project.items.exists()
 
 
 def test_odd_names_are_told_apart_or_refused(images: Project) -> None:
@@ -178,7 +225,7 @@ ADDRESSES = [
 
 def test_no_address_of_a_list_reaches_what_is_not_public(images: Project) -> None:
     record = remote.receive_url_texts(project=images, user=None, urls=ADDRESSES)
-    job = remote.start(record=record, user=None, changes={"by_reference": True})
+    job = start(record, by_reference=True)
     run_job(job.pk)
     record.refresh_from_db()
     job.refresh_from_db()
@@ -196,7 +243,7 @@ def test_lists_of_anything_are_read(images: Project, urls: list[str]) -> None:
     """Nothing in them is an address, so nothing is asked."""
     try:
         record = remote.receive_url_texts(project=images, user=None, urls=[f"x{url}" for url in urls])
-        job = remote.start(record=record, user=None, changes={})
+        job = start(record)
     except AnnotatorError as error:
         assert_words(error.message)
         return

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from annotator.items import matching
 from annotator.items.checking import Checker, folded
-from annotator.items.matching import MAX_ID, Match, NewItem, OnConflict, Outcome, suffixed
+from annotator.items.matching import MAX_ID, MAX_SUFFIX, Match, NewItem, OnConflict, Outcome, suffixed
 from annotator.items.models import ImportedLabel, Item
 from annotator.items.services import place_items
 from annotator.projects.models import Project
@@ -45,6 +46,43 @@ def test_the_next_free_suffix_is_taken(project: Project) -> None:
     place(project, *rows)
     names = [name for name, _ in there(project)]
     assert names == ["1#3", "1", "1#2", *(f"1#{n}" for n in range(4, 32))]
+
+
+def test_many_rows_of_one_id_cost_few_look_ups(
+    project: Project, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    rows = [text_item(f"text {n}", "1") for n in range(MAX_SUFFIX)]
+    with django_assert_max_num_queries(25):
+        first = place(project, *rows)
+    assert outcomes(first)[-1] == (Outcome.CREATED, f"1#{MAX_SUFFIX}")
+    with django_assert_max_num_queries(25):
+        again = place(project, *reversed(rows))
+    assert {match.outcome for match in again} == {Outcome.KNOWN}
+    assert [match.name for match in reversed(again)] == [match.name for match in first]
+
+
+def test_a_name_is_computed_once_for_all_rows_of_an_id(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def counting(name: str, number: int) -> str:
+        tried.append(number)
+        return suffixed(name, number)
+
+    monkeypatch.setattr(matching, "suffixed", counting)
+    place(project, *(text_item(f"text {n}", "1") for n in range(500)))
+    assert len(tried) < 5 * 500
+
+
+def test_an_id_takes_a_bounded_number_of_contents(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "MAX_SUFFIX", 11)
+    rows = [text_item(f"text {n}", "1") for n in range(14)]
+    for policy in (NEW, NEW):
+        last = place(project, *rows, text_item("other", "2"), policy=policy)
+        assert [match.outcome for match in last[11:14]] == [Outcome.CHANGED] * 3
+        assert {(match.name, match.conflict) for match in last[11:14]} == {("1", True)}
+    assert len(there(project)) == 12
 
 
 @pytest.mark.parametrize("policy", list(OnConflict))

@@ -78,3 +78,9 @@ def test_the_heart_beats_on_after_the_database_was_away(handle: Any, monkeypatch
     run_job(job.pk)
     job.refresh_from_db()
     assert job.result == {"second beat": True}
+
+
+def test_a_kind_of_job_has_one_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(services._handlers, "slow", lambda run: {})
+    with pytest.raises(ValueError, match="handler already"):
+        services.job_handler("slow")(lambda run: {})

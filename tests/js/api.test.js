@@ -48,6 +48,11 @@ describe("errors", () => {
     assert.ok(error.transient);
   });
 
+  test("a full disk is not tried again for ever", () => {
+    assert.equal(errorFromBody(507, "text/html", "").transient, false);
+    assert.equal(errorFromBody(503, "text/html", "").transient, true);
+  });
+
   test("broken JSON in an error is survived", () => {
     assert.equal(errorFromBody(403, "application/json", "{").code, "forbidden");
   });

@@ -5,7 +5,7 @@ import { ApiError } from "../../static/js/store/api.js";
 import { browserMemory, fingerprint, Upload } from "../../static/js/store/upload.js";
 import { chosenFiles, droppedFiles, sorted } from "../../static/js/ui/dropped.js";
 
-const limits = { maxBytes: 3 * 2 ** 20, maxFiles: 2, maxFileBytes: 2 * 2 ** 20 };
+const limits = { maxBytes: 3 * 2 ** 20, maxFiles: 2, maxFileBytes: 2 * 2 ** 20, pictures: [".png"] };
 const file = (megabytes, name = "a.csv") => ({ name, file: { size: megabytes * 2 ** 20 } });
 
 describe("files before they are sent", () => {
@@ -13,7 +13,8 @@ describe("files before they are sent", () => {
   test("have to be chosen", () => assert.match(problem([], limits), /at least one/));
   test("may not be too many", () => assert.match(problem([file(0), file(0), file(0)], limits), /at most 2 files/));
   test("may not be too large together", () => assert.match(problem([file(2), file(2)], limits), /4 MiB; 3 MiB are allowed/));
-  test("may not be too large alone", () => assert.match(problem([file(3, "big.png")], limits), /“big.png” has 3 MiB; a file may have 2 MiB/));
+  test("may not be too large alone", () => assert.match(problem([file(3, "big.png")], limits), /“big.png” has 3 MiB; an image may have 2 MiB/));
+  test("may be an archive that is larger than an image", () => assert.equal(problem([file(3, "all.zip")], limits), ""));
   test("are told in a sentence", () => {
     assert.equal(summary([file(1, "cat/1.png"), file(0.5, "dog/1.png")], 3), "2 files in 2 folders, 1.5 MiB; 3 of other kinds are left out");
     assert.equal(summary([file(1, "a.csv")], 0), "a.csv, 1 MiB");

@@ -19,6 +19,7 @@ from models_zoo.encoding import FittedEncoder
 from models_zoo.errors import InvalidParameters, ModelUnavailable, NotEnoughData, SampleError
 from models_zoo.head import fit_head
 from models_zoo.image import _backbone, torchvision_backbones
+from models_zoo.torchvision_ops import import_torchvision
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -150,9 +151,7 @@ def test_the_encoder_gives_the_features_of_the_check_images(
 
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_large"])
 def test_weights_trained_on_other_classes_load_from_safetensors(tmp_path: Path, architecture: str) -> None:
-    from torchvision import models
-
-    network = models.get_model(architecture, weights=None, num_classes=7)
+    network = import_torchvision().models.get_model(architecture, weights=None, num_classes=7)
     save_file(network.state_dict(), tmp_path / "seven.safetensors")
     params = {"architecture": architecture, "weights": str(tmp_path / "seven.safetensors"), "size": 32}
     encoder = registry.get("torchvision").build(params, "cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -150,9 +151,7 @@ def test_metrics_tell_the_state_of_the_product() -> None:
         regions=choice("cat"),
     )
     queue.publish(project_id=project.pk, candidates=[queue.Candidate(item.pk, {}) for item in items[1:]])
-    queue.claim(
-        project_id=project.pk, user_id=project.created_by_id, holder=project.created_by.pseudonym, count=1
-    )
+    queue.claim(project_id=project.pk, user_id=project.created_by_id, holder=uuid.uuid4(), count=1)
     job = Job.objects.create(kind="import", queue="io")
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=10))
     Round.objects.create(project=project, number=1, trigger="manual", seed=1, state="failed")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -20,6 +23,7 @@ from annotator.transfer.models import Import
 from tests.factories import join, make_project
 from tests.modalities.images import image_bytes
 from tests.transfer.makers import receive, run, start, upload, zip_bytes
+from tests.transfer.projects import export, rich_image_project, rich_text_project, unpacked
 
 pytestmark = pytest.mark.django_db
 TABLE = "id,text,label,split\n1,one,cat,train\n2,two,unicorn,test\n3,,cat,\n1,other,,\n9,new,,\n"
@@ -186,6 +190,67 @@ def test_pictures_of_the_preview_go_with_the_files(images: Project) -> None:
     assert not record.picture_path(0).exists()
 
 
+# Native exports
+
+
+def records_of(project: Project) -> bytes:
+    return unpacked(export(project, "native"))["records.jsonl"]
+
+
+def test_of_an_export_into_an_empty_project_it_is_said_that_all_of_it_comes_back(
+    project: Project, manager: Client
+) -> None:
+    other = rich_text_project()
+    record = receive(project, upload("records.jsonl", records_of(other)))
+    report = check(record)
+    assert (report["restored"], report["rows"], report["created"], report["rejected"]) == (True, 12, 12, 0)
+    assert report["preview"][0]["text"] == "plain"
+    assert list(project.schema.classes.values_list("key", flat=True)) == ["cat", "dog"]
+    page = manager.get(reverse("transfer:mapping", args=[project.pk, record.pk])).content.decode()
+    assert "The whole project comes back" in page
+    run_job(start(record).pk)
+    record.refresh_from_db()
+    assert record.counts["created"] == report["created"] == project.items.count()
+    assert record.counts["restored"] is True
+
+
+def test_an_export_that_cannot_be_restored_is_told_before_the_import(
+    project: Project, manager: Client
+) -> None:
+    lines = records_of(rich_text_project()).splitlines(keepends=True)
+    lines[5] = lines[5].replace(b'"text":"', b'"text":"not ', 1)
+    record = receive(project, upload("records.jsonl", b"".join(lines)))
+    report = check(record)
+    assert (report["created"], report["rejected"], report["preview"]) == (0, 5, [])
+    assert [(line, "content hash" in reason) for _, line, reason in listed(record)] == [("6", True)]
+    page = manager.get(reverse("transfer:mapping", args=[project.pk, record.pk])).content.decode()
+    assert "This export cannot be restored" in page
+    job = start(record)
+    run_job(job.pk)
+    job.refresh_from_db()
+    assert (job.state, project.items.count()) == ("failed", 0)
+
+
+def test_an_id_that_is_there_twice_keeps_an_export_out(project: Project) -> None:
+    lines = records_of(rich_text_project()).replace(b'"external_id":"id-3"', b'"external_id":"id-2"')
+    report = check(receive(project, upload("records.jsonl", lines)))
+    assert (report["created"], report["rejected"], report["listed"]) == (0, 4, 1)
+
+
+def test_images_of_an_export_are_looked_at(images: Project) -> None:
+    whole = unpacked(export(rich_image_project(), "native"))
+    assert check(receive(images, upload("a.zip", zip_bytes(whole))))["rejected"] == 0
+    broken = {name: data[:-1] if name.startswith("assets/") else data for name, data in whole.items()}
+    assert check(receive(images, upload("a.zip", zip_bytes(broken))))["rejected"] == 1
+    assert not Asset.objects.filter(project=images).exists()
+
+
+def test_into_a_project_with_items_an_export_is_checked_row_by_row(project: Project) -> None:
+    run(project, upload("before.csv", "text\nhere before\n"))
+    report = check(receive(project, upload("records.jsonl", records_of(rich_text_project()))))
+    assert (report["restored"], report["created"]) == (False, 12)
+
+
 # Pages
 
 
@@ -276,3 +341,12 @@ def test_an_unknown_policy_is_refused(project: Project) -> None:
     api.force_authenticate(join(project, Role.MANAGER))
     sent = {"files": [upload("a.csv", TABLE)], "options": '{"conflict": "overwrite"}'}
     assert api.post(f"/api/v1/projects/{project.pk}/imports/", sent, format="multipart").status_code == 400
+
+
+def test_a_small_file_that_unpacks_to_much_is_checked_by_a_job(project: Project) -> None:
+    packed = io.BytesIO()
+    pq.write_table(pa.table({"text": ["y" * 10**6] * 40}), packed)
+    assert packed.tell() < 2**20
+    record = receive(project, upload("a.parquet", packed.getvalue()))
+    options = services.look(record).options
+    assert dry_run.begin(record=record, options=options, user=None) is not None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.learning.encode import samples_of
 from annotator.projects.models import Project, Role
+from annotator.transfer import fetching
+from annotator.transfer.formats import Row
 from annotator.transfer.models import Import
 from tests.common.servers import answer, server
 from tests.common.test_storages import at, bucket
@@ -77,6 +80,13 @@ def send(client: Client, project: Project, name: str, body: dict[str, Any]) -> A
     )
 
 
+def answers_of(page: Any, **changes: Any) -> dict[str, Any]:
+    """What a person posts who changes nothing else on the mapping page."""
+    form = page.context["form"]
+    values = {name: form[name].value() for name in form.fields}
+    return {name: value for name, value in {**values, **changes}.items() if value not in (None, False)}
+
+
 def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
     project: Project, manager: Client, web: Any
 ) -> None:
@@ -85,12 +95,19 @@ def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
         f"id,photo,label,split\na,{url}/red.png,cat,train\nb,{url}/wide.jpg,dog,test\nc,{url}/none.png,cat,\n"
         "d,http://10.0.0.1/x.png,cat,\ne,,cat,\nf,ftp://x/y.png,cat,\n"
     )
-    response = manager.post(
-        reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("list.csv", table), "keep": "copy"},
-    )
-    assert response.status_code == 302
-    record = finished(project)
+
+    def bring() -> Import:
+        response = manager.post(
+            reverse("transfer:import_urls", args=[project.pk]), {"addresses": upload("list.csv", table)}
+        )
+        assert response.status_code == 302
+        page = manager.get(response.url)
+        assert page.context["form"]["text"].value() == "photo"
+        assert "every image is fetched once" in page.content.decode()
+        assert manager.post(response.url, answers_of(page, action="start")).status_code == 302
+        return finished(project)
+
+    record = bring()
     assert list(Item.objects.order_by("row").values_list("external_id", "split", "asset__width")) == [
         ("a", "pool", 6), ("b", "test", 600),
     ]  # fmt: skip
@@ -107,11 +124,7 @@ def test_a_table_of_addresses_brings_images_with_ids_labels_and_splits(
     assert kept.location == ""
     assert files.asset_path(project.pk, kept.digest).exists()
     assert files.thumbnail_path(project.pk, kept.digest).exists()
-    manager.post(
-        reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("list.csv", table), "keep": "copy"},
-    )
-    assert finished(project).counts["known"] == 2
+    assert bring().counts["known"] == 2
 
 
 def test_addresses_by_reference_are_fetched_again_and_compared(
@@ -217,6 +230,44 @@ def test_a_storage_is_imported_by_prefix_with_classes_by_folder(
     assert {path.name for path in record.folder.iterdir()} == {"errors.csv"}
 
 
+def test_a_storage_is_checked_before_it_is_imported(
+    project: Project, manager: Client, settings: Settings
+) -> None:
+    objects = {"cat/1.png": image_bytes(), "dog/bad.png": b"no image"}
+    with server(bucket(objects)) as port:
+        settings.IMPORT_STORAGES = at(port)
+        chosen = manager.post(reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours"})
+        page = manager.get(chosen.url)
+        answers = answers_of(page, folder_labels="on", by_reference="on")
+        assert manager.post(chosen.url, answers | {"action": "check"}).status_code == 302
+        record = Import.objects.get()
+        assert record.dry_job_id
+        run_job(record.dry_job_id)
+        assert not Item.objects.exists()
+        told = manager.get(chosen.url).content.decode()
+        assert "cat/1.png" in told
+        assert "dog/bad.png" in told
+        manager.post(chosen.url, answers_of(manager.get(chosen.url), action="start"))
+        finished(project)
+    item = Item.objects.select_related("asset").get()
+    assert item.asset is not None
+    assert item.asset.location == "storage:ours/cat/1.png"
+
+
+def test_programs_check_addresses_without_adding_anything(
+    project: Project, manager: Client, web: Any
+) -> None:
+    url, _ = web
+    body = {"urls": [f"{url}/red.png", f"{url}/none.png"], "dry_run": True}
+    answered = send(manager, project, "imports_urls", body)
+    assert (answered.status_code, answered.json()["dry_run"]) == (202, True)
+    job = answered.json()["job"]["id"]
+    run_job(job)
+    told = manager.get(reverse("api:import", args=[project.pk, job])).json()
+    assert (told["created"], told["rejected"]) == (1, 1)
+    assert not Item.objects.exists()
+
+
 def test_a_storage_import_that_is_taken_up_again_counts_the_same_rows(
     project: Project, manager: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,13 +349,44 @@ def test_pages_offer_both_and_say_what_is_wrong(
     assert "Import from the storage" in page
     wrong = manager.post(
         reverse("transfer:import_urls", args=[project.pk]),
-        {"addresses": upload("a.csv", "x,y\n1,2\n"), "keep": "copy"},
+        {"addresses": upload("a.csv", "x,y\n1,2\n")},
     )
     assert wrong.status_code == 422
     assert "No column holds addresses" in wrong.content.decode()
-    away = manager.post(
-        reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours", "keep": "copy"}
-    )
+    away = manager.post(reverse("transfer:import_bucket", args=[project.pk]), {"storage": "ours"})
     assert away.status_code == 422
     assert "cannot be reached" in away.content.decode()
+    assert not Import.objects.exists()
+
+
+def test_images_that_wait_are_not_all_in_memory(
+    project: Project, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    size = 10 * 2**20
+
+    def download(location: str, into: BinaryIO) -> None:
+        for _ in range(size // 2**20):
+            into.write(location[-1:].encode() * 2**20)
+
+    monkeypatch.setattr(references, "download", download)
+    rows = (Row(line=n, fetch=f"http://x/{n % 10}") for n in range(20))
+    tracemalloc.start()
+    try:
+        for n, row in enumerate(fetching.with_bytes(rows)):
+            assert isinstance(row, Row)
+            assert row.payload is not None
+            assert (len(row.payload), row.payload[:1]) == (size, str(n % 10).encode())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == 19
+    assert peak < 6 * size
+
+
+def test_a_list_of_addresses_that_is_too_large_is_refused_before_it_is_kept(
+    project: Project, manager: Client, settings: Settings
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 1000
+    url = reverse("transfer:import_urls", args=[project.pk])
+    assert manager.post(url, {"addresses": upload("list.txt", "http://x/a.png\n" * 200)}).status_code == 413
     assert not Import.objects.exists()

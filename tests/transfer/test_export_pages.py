@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.urls import reverse
 
 from annotator.jobs.services import run_job
 from annotator.projects.models import Project, Role
+from annotator.transfer import exports
 from annotator.transfer.models import Export, Snapshot
 from tests.factories import join, make_project
 from tests.transfer.projects import data_of, export, freeze, rich_image_project, rich_text_project
@@ -225,3 +227,30 @@ def test_a_program_exports_downloads_and_deletes(manager: Client, project: Proje
     snapshot = url("api:snapshot", project, frozen.json()["id"])
     assert manager.delete(snapshot).status_code == 422
     assert manager.delete(snapshot + "?confirm=v1").status_code == 204
+
+
+def test_programs_ask_what_an_export_would_lose(project: Project, manager: Client) -> None:
+    def ask(body: dict[str, Any]) -> Any:
+        return manager.post(
+            url("api:exports_preview", project), json.dumps(body), content_type="application/json"
+        )
+
+    told = ask({"format": "fasttext"}).json()["losses"]
+    assert {loss["key"] for loss in told} >= {"votes"}
+    assert all(loss["count"] > 0 and loss["words"] for loss in told)
+    assert ask({"format": "imagefolder"}).status_code == 422
+    assert ask({"format": "zip of nothing"}).status_code == 422
+
+
+def test_of_too_much_text_no_page_counts_the_losses(
+    project: Project, manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PREVIEWED_BYTES", 100)
+    body = json.dumps({"format": "csv"})
+    told = manager.post(url("api:exports_preview", project), body, content_type="application/json")
+    assert told.json() == {"losses": None}
+
+
+def test_the_address_of_a_wrong_form_leads_back_to_the_page(project: Project, manager: Client) -> None:
+    answer = manager.get(url("transfer:snapshots", project))
+    assert (answer.status_code, answer.headers["Location"]) == (302, url("transfer:exports", project))

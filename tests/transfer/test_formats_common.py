@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -18,7 +19,17 @@ from annotator.labeling.models import Annotation
 from annotator.projects.models import Project
 from annotator.transfer.dataset import LiveDataset, context_of
 from annotator.transfer.exports import create_export, preview_losses
-from annotator.transfer.formats import FORMATS, Format, Row, RowError, Source, export_formats, recognised
+from annotator.transfer.formats import (
+    FORMATS,
+    Format,
+    Options,
+    Row,
+    RowError,
+    Source,
+    export_formats,
+    recognised,
+)
+from annotator.transfer.forms import MappingForm
 from annotator.transfer.losses import CHANGES, PARTS, Losses, lacks
 from annotator.transfer.models import Export
 from annotator.transfer.output import DryTarget
@@ -46,7 +57,14 @@ CASES = [
     for (modality, task), make in MAKERS.items()
     for kind in export_formats(modality=modality, task=task)
 ]
+READ = [
+    pytest.param(kind, make, id=f"{kind.key}-{modality}-{task}")
+    for (modality, task), make in MAKERS.items()
+    for kind in export_formats(modality=modality, task=task)
+    if modality in kind.modalities
+]
 every_format = pytest.mark.parametrize(("kind", "make"), CASES)
+every_format_that_reads = pytest.mark.parametrize(("kind", "make"), READ)
 # What reading may add to a text, or take off: those formats say so.
 ALTERED = {"fasttext", "csv"}
 
@@ -91,7 +109,7 @@ def read_back(made: Export, folder: Path) -> list[Row]:
     return rows
 
 
-@every_format
+@every_format_that_reads
 def test_it_recognises_what_it_wrote_among_all_others(kind, make, tmp_path):
     project = make()
     found = sources(export(project, kind.key), tmp_path)
@@ -99,7 +117,7 @@ def test_it_recognises_what_it_wrote_among_all_others(kind, make, tmp_path):
     assert {recognised([source], project.modality).key for source in found} == {kind.key}
 
 
-@every_format
+@every_format_that_reads
 def test_it_reads_every_item_it_wrote_with_text_and_label_unchanged(kind, make, tmp_path):
     project = make()
     expected = written(kind, project)
@@ -183,7 +201,7 @@ def test_the_same_records_give_the_same_bytes(kind, make):
     project = make()
     first, second = unpacked(export(project, kind.key)), unpacked(export(project, kind.key))
     assert list(first) == list(second)
-    moment = re.compile(rb'"moment": ?"[^"]*"')
+    moment = re.compile(rb'"moment": ?"[^"]*"|As it was at .*')
     for name, data in first.items():
         if name != "manifest.json":
             assert moment.sub(b"", data) == moment.sub(b"", second[name]), name
@@ -281,6 +299,33 @@ def test_class_labels_of_hugging_face_follow_the_order_of_the_classes(db, tmp_pa
     assert f"num_examples: {len(labels)}" in card
 
 
+@pytest.mark.parametrize("key", ["csv", "labelstudio"])
+def test_images_lie_beside_the_table_or_tasks_that_name_them(key):
+    project = rich_image_project()
+    files = unpacked(export(project, key))
+    taken = written(FORMATS[key], project)
+    if key == "csv":
+        rows = list(csv.DictReader(files["items.csv"].decode().splitlines()))
+        named = {row["external_id"]: row["file"] for row in rows}
+        assert all(int(row["width"]) > 0 and int(row["height"]) > 0 for row in rows)
+    else:
+        tasks = json.loads(files["tasks.json"])
+        start = "/data/local-files/?d="
+        named = {
+            each["data"]["external_id"]: each["data"]["image"].removeprefix(start)
+            for each in tasks
+            if each["data"]["image"].startswith(start)
+        }
+        assert {a["result"][0]["to_name"] for t in tasks for a in t["annotations"] if a["result"]} == {
+            "image"
+        }
+        assert '<Image name="image" value="$image"/>' in files["label_config.xml"].decode()
+    assert set(named) == {item.external_id for item in taken}
+    for item in taken:
+        assert item.asset is not None
+        assert sha256(files[named[item.external_id]]).hexdigest() == item.asset["digest"]
+
+
 def test_label_studio_gets_a_configuration_with_every_class(db):
     files = unpacked(export(rich_text_project(), "labelstudio"))
     assert '<Choice value="Bird &amp; bee"/>' in files["label_config.xml"].decode()
@@ -324,3 +369,19 @@ def test_a_dry_run_writes_nothing(db, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     assert all(a.row < b.row for a, b in pairwise(records(project)))
     assert len(records(project)) == len(TEXTS)
+
+
+def test_what_people_are_asked_about_a_file_are_options_that_there_are() -> None:
+    for kind in FORMATS.values():
+        assert kind.asks <= set(Options().to_json()) & set(MappingForm.base_fields)
+    assert [key for key, kind in FORMATS.items() if kind.restores] == ["native"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_no_format_of_json_lines_takes_what_is_no_json(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"id": 1, "text": "a", "fields": {{"text": "a"}}, "label": ["x"], "n": {value}}}\n')
+    for key in ("jsonl", "doccano", "argilla"):
+        (row,) = FORMATS[key].read(Source(path, "a.jsonl"), Options(text="text"))
+        assert isinstance(row, RowError)
+        assert "is no JSON number" in row.reason

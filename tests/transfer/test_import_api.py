@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 from annotator.items.models import ImportedLabel, Item
 from annotator.jobs.services import run_job
 from annotator.projects.models import Project, Role
+from annotator.transfer import services
 from annotator.transfer.models import Import
 from tests.factories import join, make_project
 from tests.transfer.makers import upload
@@ -81,6 +83,42 @@ def test_what_cannot_be_imported_is_a_problem_document(
     answer = api.post(root(project), data, format="multipart")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("key", ["", "k1"])
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.csv", "\0" * 50, {}),
+        ("a.csv", "text\na\n", {"text": "nothing"}),
+        ("a.csv", "text\na\n", {"encoding": "klingon"}),
+        ("a.parquet", "PAR1", {}),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_import_leaves_nothing_behind(
+    project: Project, api: APIClient, key: str, name: str, content: str, options: dict[str, str]
+) -> None:
+    data = {"files": [upload(name, content)], "options": json.dumps(options)}
+    headers = {"Idempotency-Key": key} if key else {}
+    answer = api.post(root(project), data, format="multipart", headers=headers)
+    assert answer.status_code == 422, answer.json()
+    assert not Import.objects.exists()
+    folder = Import(pk=1, project=project).folder.parent
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_disk_that_fills_while_files_come_leaves_nothing_behind(
+    project: Project, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(services, "recognise", fill)
+    answer = api.post(root(project), {"files": [upload("a.csv", TABLE)]}, format="multipart")
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert not Import.objects.exists()
+    assert not list(Import(pk=1, project=project).folder.parent.iterdir())
 
 
 def test_an_upload_that_is_too_large_is_refused(

@@ -213,3 +213,52 @@ def test_a_foreign_project_and_its_imports_do_not_exist(project: Project, manage
         assert manager.get(address("mapping", owner, record.pk)).status_code == 404
         assert manager.get(address("report", owner, job.pk)).status_code == 404
         assert manager.get(address("report_errors", owner, job.pk)).status_code == 404
+
+
+def test_a_wrong_encoding_is_told_row_by_row_and_can_be_changed_back(
+    project: Project, manager: Client
+) -> None:
+    table = "id;text\n1;Häuser\n2;plain\n".encode("latin-1")
+    manager.post(address("import", project), {"uploads": [upload("a.csv", table)]})
+    record = Import.objects.get()
+    url = address("mapping", project, record.pk)
+    page = manager.get(url)
+    assert "is read as Windows-1252" in page.content.decode()
+    form = page.context["form"]
+    chosen = {name: form[name].value() or "" for name in form.fields if form[name].value() is not False}
+    answer = manager.post(url, chosen | {"encoding": "utf-8", "action": "check"}, follow=True)
+    told = answer.content.decode()
+    assert answer.status_code == 200
+    assert "bytes that are not in the file" in told
+    record.refresh_from_db()
+    assert record.report["created"] == 1
+    assert manager.get(url).status_code == 200
+    assert manager.post(url, chosen | {"action": "check"}, follow=True).status_code == 200
+    record.refresh_from_db()
+    assert record.report["created"] == 2
+
+
+def test_a_column_whose_name_is_not_in_the_encoding_asks_for_another_one(
+    project: Project, manager: Client
+) -> None:
+    manager.post(
+        address("import", project), {"uploads": [upload("a.csv", "Straße;text\n1;a\n".encode("latin-1"))]}
+    )
+    url = address("mapping", project, Import.objects.get().pk)
+    form = manager.get(url).context["form"]
+    chosen = {name: form[name].value() or "" for name in form.fields if form[name].value() is not False}
+    answer = manager.post(url, chosen | {"encoding": "utf-8", "action": "check"})
+    assert answer.status_code == 422
+    assert "not in this encoding" in answer.content.decode()
+    assert manager.get(url).status_code == 200
+
+
+def test_the_check_comes_first_where_nothing_was_checked(project: Project, manager: Client) -> None:
+    """Archives and lists wait for their check, tables have been checked already."""
+    manager.post(address("import", project), {"uploads": [upload("a.csv", TABLE)]})
+    record = Import.objects.get()
+    url = address("mapping", project, record.pk)
+    primary = '<button class="button button--primary" type="submit" name="action" value="{}">'
+    assert primary.format("start") in manager.get(url).content.decode()
+    Import.objects.update(report={})
+    assert primary.format("check") in manager.get(url).content.decode()

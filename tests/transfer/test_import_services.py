@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.matching import Match
-from annotator.items.models import Asset, ImportedLabel, Item
+from annotator.items.models import Asset, ImportedLabel, ImportedPrediction, Item
 from annotator.jobs import services as jobs
 from annotator.jobs.models import Job
 from annotator.labeling.models import Annotation, QueueEntry
@@ -331,6 +333,21 @@ def test_progress_estimates_the_number_of_rows(project: Project, monkeypatch: py
 # Rows without files
 
 
+@pytest.mark.parametrize(("conflict", "expected"), [("keep", {}), ("new", {"1#2": 0.7})])
+def test_predictions_follow_a_row_to_the_id_it_gets(
+    project: Project, conflict: str, expected: dict[str, float]
+) -> None:
+    run(project, upload("before.csv", "id,text\n1,before\n"))
+    task = {
+        "data": {"text": "after", "external_id": "1"},
+        "predictions": [{"model_version": "m", "classes": {"cat": 0.7}}],
+    }
+    for _ in range(2):
+        run(project, upload("tasks.json", json.dumps([task])), conflict=conflict)
+    kept = ImportedPrediction.objects.values_list("item__external_id", "classes__cat")
+    assert dict(kept) == expected
+
+
 def test_rows_are_added_at_once(project: Project) -> None:
     rows = [
         Row(line=0, text="a", external_id="1", labels=("cat",)),
@@ -344,3 +361,22 @@ def test_rows_are_added_at_once(project: Project) -> None:
         (2, services.TAKEN),
     ]
     assert ImportedLabel.objects.get().source == "test"
+
+
+def test_a_disk_that_fills_during_an_import_is_said_and_the_import_goes_on_later(
+    images: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    record = receive(images, upload("1.png", image_bytes()))
+    with monkeypatch.context() as patch:
+        patch.setattr("annotator.items.files.store", fill)
+        job = start(record)
+        jobs.run_job(job.pk)
+    job.refresh_from_db()
+    assert (job.state, "disk of the server is full" in job.error) == (Job.State.FAILED, True)
+    record.refresh_from_db()
+    again = start(record)
+    jobs.run_job(again.pk)
+    assert Item.objects.count() == 1

@@ -17,6 +17,7 @@ from annotator.transfer.formats import (
     archive,
     format_of,
     jsonl,
+    native,
     pictures,
     plain,
 )
@@ -247,3 +248,17 @@ def test_the_format_follows_from_the_names_and_the_project() -> None:
 def test_files_that_do_not_go_together_are_refused(files: list[str], modality: str, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
         format_of(files, modality)
+
+
+def test_a_picture_of_a_native_archive_is_bounded_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = "ab" * 32
+    data = image_bytes()
+    source = zip_of(tmp_path, {native.asset_name(digest): data})
+    with archive.opened(source) as file:
+        assert native.picture(file, digest) == data
+        assert native.picture(file, "cd" * 32) is None
+        monkeypatch.setattr(image, "MAX_BYTES", len(data) - 1)
+        with pytest.raises(FormatError, match="too large"):
+            native.picture(file, digest)

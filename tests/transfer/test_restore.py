@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from hypothesis.extra.django import TestCase
 from annotator.accounts.models import User
 from annotator.items.models import Asset, ImportedLabel, ImportedPrediction, Item
 from annotator.items.services import add_predictions
+from annotator.jobs.models import Job
+from annotator.jobs.services import JobCancelled, cancel_job, run_job
 from annotator.labeling.models import Annotation, Skip
 from annotator.learning.models import LearningSettings
 from annotator.projects.models import Project
@@ -23,11 +26,15 @@ from annotator.projects.schema import FIELDS
 from annotator.quality.consensus import consensus
 from annotator.quality.models import Decision, GoldItem
 from annotator.quality.services import add_gold, decide, settings_of, update_settings
+from annotator.transfer import restore as module
+from annotator.transfer import services
 from annotator.transfer.formats import Source
 from annotator.transfer.models import RestoredPerson
-from annotator.transfer.restore import RestoreFailed, can_restore, restore
+from annotator.transfer.restore import Restored, can_restore, restore
+from annotator.transfer.restored_records import RestoreFailed
 from tests.factories import join, make_project
-from tests.transfer.makers import run, upload
+from tests.hostile.pushing import assert_words
+from tests.transfer.makers import receive, run, start, upload
 from tests.transfer.projects import (
     answer,
     data_of,
@@ -181,8 +188,6 @@ def test_into_a_project_with_items_the_agreed_answers_come_as_imported_labels() 
 
 
 def test_a_run_that_was_interrupted_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from annotator.transfer import restore as module
-
     monkeypatch.setattr(module, "BATCH", 4)
     project = rich_text_project()
     made = export(project, "native")
@@ -197,19 +202,75 @@ def test_a_run_that_was_interrupted_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
     assert export(Project.objects.get(pk=fresh.pk), "native").digest == made.digest
 
 
+@pytest.mark.parametrize("ending", ["cancelled", "failed"])
+def test_a_restore_that_ended_halfway_goes_on_when_it_is_started_again(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = rich_text_project()
+    made = export(project, "native")
+    fresh = make_project()
+    record = receive(fresh, upload("records.zip", data_of(made).read_bytes()))
+    job = start(record)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "BATCH", 4)
+        patched.setattr(services, "restore", partial(ended_after_a_batch, job=job, ending=ending))
+        run_job(job.pk)
+    job.refresh_from_db()
+    assert (job.state, fresh.items.count()) == (ending, 4)
+    record.refresh_from_db()
+    again = start(record)
+    run_job(again.pk)
+    again.refresh_from_db()
+    assert again.state == "succeeded", again.error
+    assert export(Project.objects.get(pk=fresh.pk), "native").digest == made.digest
+
+
+def ended_after_a_batch(*, job: Job, ending: str, **options: Any) -> Iterator[Restored]:
+    """The restore, but that somebody cancels it or something breaks once the first batch is there."""
+    coming = restore(**options)
+    if ending == "cancelled":
+        cancel_job(job=Job.objects.get(pk=job.pk))
+    yield next(coming)
+    coming.close()
+    raise JobCancelled if ending == "cancelled" else RestoreFailed("The disk is gone.")
+
+
+def test_a_restore_does_not_go_on_among_items_that_came_in_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 4)
+    fresh = make_project()
+    made = export(rich_text_project(), "native")
+    source = Source(data_of(made), "x.zip")
+    first = restore(project=fresh, source=source)
+    next(first)
+    first.close()
+    text_items(fresh, ("something else",))
+    with pytest.raises(RestoreFailed, match="Other items were added"):
+        list(restore(project=fresh, source=source, resumed=True))
+    assert fresh.items.count() == 5
+
+
 def lines_of(made: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in unpacked(made)["records.jsonl"].split(b"\n")[1:] if line]
 
 
-def spoil(change: Callable[[dict[str, Any], dict[str, Any]], None], folder: Path) -> Source:
-    """A native export with something changed in its header or its first record."""
+def spoil(change: Callable[[dict[str, Any], dict[str, Any]], None], folder: Path, number: int = 1) -> Source:
+    """A native export with something changed in its header or its `number`th record, counted from 1."""
     lines = unpacked(export(rich_text_project(), "native"))["records.jsonl"].split(b"\n")
-    header, record = json.loads(lines[0]), json.loads(lines[1])
+    header, record = json.loads(lines[0]), json.loads(lines[number])
     change(header, record)
-    lines[:2] = [json.dumps(each).encode() for each in (header, record)]
+    lines[0], lines[number] = (json.dumps(each).encode() for each in (header, record))
     path = folder / "records.jsonl"
     path.write_bytes(b"\n".join(lines))
     return Source(path, path.name)
+
+
+def prediction(**changes: Any) -> dict[str, Any]:
+    return {"source": "m", "classes": {"cat": 0.5}, "created_at": "2026-01-01T00:00:00+00:00"} | changes
+
+
+def skip(**changes: Any) -> dict[str, Any]:
+    told = {"annotator": "somebody", "policy": "others", "reason": "", "served": {}, "withdrawn": False}
+    return told | {"created_at": "2026-01-01T00:00:00+00:00"} | changes
 
 
 SPOILT: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
@@ -236,6 +297,20 @@ SPOILT: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "two current": lambda h, r: r["votes"].append({**r["votes"][0], "revision": 7}),
     "date": lambda h, r: r.update(created_at="yesterday"),
     "unknown field": lambda h, r: r.update(extra=1),
+    "other text": lambda h, r: r.update(text="not what was hashed"),
+    "no hash": lambda h, r: r.update(content_hash="0" * 64),
+    "row is true": lambda h, r: r.update(row=True),
+    "name of a score": lambda h, r: r.update(predictions=[prediction(classes={"cat": "much"})]),
+    "endless score": lambda h, r: r.update(predictions=[prediction(classes={"cat": float("inf")})]),
+    "long score": lambda h, r: r.update(predictions=[prediction(classes={"cat": 10**400})]),
+    "model": lambda h, r: r.update(predictions=[prediction(source=5)]),
+    "current": lambda h, r: r["votes"][0].update(current="yes"),
+    "revision": lambda h, r: r["votes"][0].update(revision="1; drop"),
+    "seconds": lambda h, r: r["votes"][0].update(seconds="NaN"),
+    "person is a list": lambda h, r: r["votes"][0].update(annotator=["a"]),
+    "person of a skip": lambda h, r: r.update(skips=[skip(annotator=7)]),
+    "reason": lambda h, r: r.update(skips=[skip(reason=["x"])]),
+    "withdrawn": lambda h, r: r.update(skips=[skip(withdrawn="yes")]),
 }
 
 
@@ -248,6 +323,36 @@ def test_what_is_no_true_export_is_refused_in_words_and_nothing_comes_in(name: s
     assert refused.value.message
     assert can_restore(project)
     assert not project.items.exists()
+
+
+OF_A_RECORD = sorted(
+    name
+    for name in SPOILT
+    if name
+    not in {"version", "no schemas", "a class twice", "colour", "task", "modality", "row", "row twice"}
+)
+
+
+@pytest.mark.parametrize("name", OF_A_RECORD)
+def test_a_record_far_behind_is_checked_as_the_first_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches before it are in: the restore ends there, and says so."""
+    monkeypatch.setattr(module, "BATCH", 2)
+    source = spoil(SPOILT[name], tmp_path, number=3)
+    project = make_project()
+    with pytest.raises(RestoreFailed) as refused:
+        list(restore(project=project, source=source))
+    assert_words(refused.value.message)
+    assert list(project.items.order_by("row").values_list("row", flat=True)) == [0, 1]
+
+
+def test_rows_that_do_not_ascend_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 1)
+    source = spoil(lambda h, r: r.update(row=1_000), tmp_path, number=2)
+    project = make_project()
+    with pytest.raises(RestoreFailed, match="not in order"):
+        list(restore(project=project, source=source))
 
 
 def test_an_image_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:

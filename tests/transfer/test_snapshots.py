@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.projects.models import Project
+from annotator.transfer.dataset import open_dataset
 from annotator.transfer.models import Snapshot
 from annotator.transfer.selection import Filters, Selection, Splits
 from annotator.transfer.snapshots import create_snapshot, delete_snapshot, run_snapshot
@@ -67,6 +69,31 @@ def test_a_snapshot_is_never_written_twice(project: Project) -> None:
     assert snapshot.path.read_bytes() == data
 
 
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize(
+    "damage", ["a record", "the last record", "packed bytes", "the header", "cut", "no archive"]
+)
+def test_a_snapshot_that_is_not_what_was_frozen_is_not_exported(
+    project: Project, damage: str, *, filtered: bool
+) -> None:
+    snapshot = freeze(project)
+    packed = snapshot.path.read_bytes()
+    lines = gzip.decompress(packed).splitlines(keepends=True)
+    changed = {
+        "a record": gzip.compress(b"".join(lines).replace(b'"text":"plain"', b'"text":"other"')),
+        "the last record": gzip.compress(b"".join(lines[:-1])),
+        "packed bytes": packed[:40] + bytes(255 - byte for byte in packed[40:80]) + packed[80:],
+        "the header": gzip.compress(b"{" + b"".join(lines)),
+        "cut": packed[: len(packed) // 2],
+        "no archive": b"nothing of the kind",
+    }
+    snapshot.path.write_bytes(changed[damage])
+    selection = Selection(filters=Filters(confirmed_only=True)) if filtered else Selection()
+    with pytest.raises(Conflict, match="changed or damaged"):
+        for _ in open_dataset(project=project, snapshot=snapshot, selection=selection).entries():
+            pass
+
+
 def test_names_are_taken_once_and_needed(project: Project) -> None:
     freeze(project, "v1")
     with pytest.raises(Conflict, match="already"):
@@ -116,3 +143,16 @@ def test_a_full_disk_leaves_no_half_snapshot(project: Project, monkeypatch: pyte
     assert "disk of the server is full" in snapshot.job.error
     assert not snapshot.ready
     assert not any(path.is_file() for path in snapshot.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut"])
+def test_a_file_that_is_not_what_was_frozen_is_not_exported(project: Project, damage: str) -> None:
+    frozen = freeze(project)
+    lines = gzip.decompress(frozen.path.read_bytes())
+    spoilt = gzip.compress(lines.replace(b"cat", b"dog"))
+    frozen.path.write_bytes(spoilt if damage == "changed" else frozen.path.read_bytes()[:-20])
+    made = export(project, "native", snapshot=frozen)
+    assert made.job is not None
+    assert made.job.state == "failed"
+    assert "changed or damaged" in made.job.error
+    assert not made.files

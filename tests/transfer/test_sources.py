@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.projects.models import Project, Role
-from annotator.transfer import services, sources
+from annotator.transfer import reading, services, sources
 from annotator.transfer.counts import read_errors
 from annotator.transfer.models import Import
+from annotator.transfer.reading import batches
 from tests.factories import join, make_project
 from tests.modalities.images import image_bytes
 from tests.transfer.makers import start
@@ -165,3 +167,53 @@ def test_pages_say_what_does_not_work(root: Path, client: Client, settings: Lazy
     settings.IMPORT_ROOTS = []
     assert "ANNOTATOR_IMPORT_ROOTS" in client.get(url).content.decode()
     assert url not in client.get(reverse("transfer:import", args=[project.pk])).content.decode()
+
+
+def test_programs_look_into_folders_and_import_them(
+    settings: LazySettings, tmp_path: Path, client: Client
+) -> None:
+    (tmp_path / "root" / "inside").mkdir(parents=True)
+    (tmp_path / "root" / "inside" / "a.csv").write_text("text,label\none,cat\n")
+    settings.IMPORT_ROOTS, settings.MEDIA_ROOT = [tmp_path / "root"], tmp_path / "media"
+    project = make_project()
+    client.force_login(project.created_by)
+    address = reverse("api:imports_folder", args=[project.pk])
+    assert client.get(address).json() == {"roots": ["root"], "folders": []}
+    assert client.get(address, {"root": 0}).json()["folders"] == ["inside"]
+    assert client.get(address, {"root": 0, "folder": "../.."}).status_code == 404
+    body = {"root": 0, "folder": "inside", "options": {"label": ""}}
+    answered = client.post(address, json.dumps(body), content_type="application/json")
+    assert answered.status_code == 202, answered.content
+    run_job(answered.json()["job"]["id"])
+    assert Item.objects.get(project=project).text == "one"
+    [row] = client.get(reverse("api:imports", args=[project.pk])).json()["results"]
+    assert (row["title"], row["source"], row["job"]["state"]) == ("root/inside", "server", "succeeded")
+
+
+def test_an_import_taken_up_again_reads_the_files_it_began_with(
+    root: Path, images: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = use(images)
+    (root / "pets" / "notes.md").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "BATCH_ROWS", 1)
+        assert next(batches(record)).places == [("cat/1.png", 1)]
+    for n, name in enumerate(("aaa.png", "aab.png")):
+        (root / "pets" / name).write_bytes(image_bytes((7, 7 + n)))
+    (root / "pets" / "cat" / "1.png").unlink()
+    [rest] = batches(record, skip=1)
+    assert [name for name, _ in rest.places] == ["cat/2.png", "dog/1.png"]
+    [anew] = batches(record)
+    assert [name for name, _ in anew.places] == ["aaa.png", "aab.png", "cat/2.png", "dog/1.png"]
+    services.remove_files(record)
+    assert not list(record.folder.glob("*.listing"))
+
+
+def test_a_link_that_leads_out_since_the_import_began_is_refused(root: Path, images: Project) -> None:
+    record = use(images)
+    assert len(list(batches(record))) == 1
+    path = root / "pets" / "dog" / "1.png"
+    path.unlink()
+    path.symlink_to(root.parent / "secret.png")
+    [rest] = batches(record, skip=1)
+    assert ("dog/1.png", 0, sources.OUTSIDE, "") in rest.errors

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import io
+import json
+import resource
 import tracemalloc
 import zipfile
 from decimal import Decimal
@@ -15,7 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from annotator.transfer.formats import FormatError, Options, Row, RowError, Source, excel, parquet
+from annotator.transfer.formats import (
+    Format,
+    FormatError,
+    Options,
+    Row,
+    RowError,
+    Source,
+    excel,
+    huggingface,
+    parquet,
+    parquet_reader,
+)
 
 
 def table(tmp_path: Path, columns: dict[str, Any], name: str = "a.parquet", **options: Any) -> Source:
@@ -131,12 +144,50 @@ def test_tables_without_rows_or_with_one_name_twice_are_refused(tmp_path: Path) 
         parquet.inspect(Source(tmp_path / "twice.parquet", "twice.parquet"), None)
 
 
-def test_a_row_group_that_would_unpack_to_too_much_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def bomb(path: Path, *, huggingface: bool = False, values: int = 200_000, size: int = 100_000) -> Source:
+    """A few kilobytes whose dictionary unpacks to gigabytes, while every number in the file is small."""
+    cells = pa.DictionaryArray.from_arrays(pa.array([0] * values, pa.int32()), pa.array(["y" * size]))
+    made = pa.table({"text": cells}).cast(pa.schema([("text", pa.dictionary(pa.int32(), pa.string()))]))
+    lists = pa.ListArray.from_arrays(pa.array([0, values], pa.int32()), made["text"].combine_chunks())
+    noted = {"huggingface": json.dumps({"info": {"features": {}}})} if huggingface else {}
+    pq.write_table(pa.table({"text": lists}).replace_schema_metadata(noted), path, compression="zstd")
+    source = Source(path, path.name)
+    assert source.size < 20_000
+    return source
+
+
+@pytest.mark.parametrize("kind", [parquet.FORMAT, huggingface.PARQUET])
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_outside_of_this_process(
+    tmp_path: Path, kind: Format
 ) -> None:
-    monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 10)
-    with pytest.raises(FormatError, match="row group"):
-        parquet.inspect(table(tmp_path, {"text": ["a" * 100]}), None)
+    source = bomb(tmp_path / "train.parquet", huggingface=kind is huggingface.PARQUET)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FormatError, match="would unpack to more"):
+        kind.inspect(source, None)
+    with pytest.raises(FormatError, match="would unpack to more"):
+        list(kind.read(source, Options(text="text")))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10  # KiB
+
+
+def test_a_row_that_is_too_long_is_left_out(tmp_path: Path) -> None:
+    source = table(tmp_path, {"text": ["a", "b" * (8 * 2**20 + 1), "c"]})
+    rows = list(parquet.read(source, Options(text="text")))
+    assert texts(rows) == ["a", "c"]
+    assert errors(rows) == [(2, parquet.TOO_LONG)]
+
+
+def test_reading_ends_the_process_that_reads(tmp_path: Path) -> None:
+    source = table(tmp_path, {"text": ["a" * 1000] * 5000})
+    with parquet_reader.opened(source) as opened:
+        next(opened.records(["text"]))
+        assert opened.process.poll() is None
+    assert opened.process.returncode is not None
+
+
+def test_columns_may_be_read_in_any_order(tmp_path: Path) -> None:
+    source = table(tmp_path, {"a.b": [1], "c": ["x"], "d": [[1, None]]})
+    with parquet_reader.opened(source) as opened:
+        assert list(opened.records(["d", "a.b", "c"])) == [(1, [[1, None], 1, "x"])]
 
 
 # Excel

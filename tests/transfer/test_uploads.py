@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from annotator.common.errors import Conflict, Invalid
+from annotator.common.errors import Conflict, Invalid, NotFound
 from annotator.items.models import ImportedLabel, Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
@@ -171,6 +172,44 @@ def test_a_program_sends_pieces_and_imports(project: Project, api: APIClient) ->
     assert started.status_code == 202, started.json()
     run_job(started.json()["job"]["id"])
     assert Item.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", b"\0" * 20), ("a.csv", b"\0" * 20), ("a.parquet", b"PAR1 and no table")]
+)
+@pytest.mark.django_db(transaction=True)
+def test_files_that_are_refused_at_the_end_can_be_sent_anew(
+    project: Project, api: APIClient, name: str, content: bytes
+) -> None:
+    root = f"/api/v1/projects/{project.pk}/uploads/"
+    for _ in range(2):
+        made = api.post(root, {"files": [{"name": name, "size": len(content)}]}, format="json")
+        one = f"{root}{made.json()['id']}/"
+        sent = api.put(f"{one}?file=0&offset=0", content, content_type="application/octet-stream")
+        assert sent.json() == {"offset": len(content)}
+        assert api.post(f"{one}complete/").status_code == 422
+        assert api.get(one).status_code == 404
+        assert not Import.objects.exists()
+
+
+def test_an_upload_whose_files_were_removed_is_no_upload(project: Project, api: APIClient) -> None:
+    record = create(project, ("a.csv", 5))
+    shutil.rmtree(record.folder)
+    url = f"/api/v1/projects/{project.pk}/uploads/{record.pk}/"
+    assert api.get(url).status_code == 404
+    assert api.put(f"{url}?file=0&offset=0", b"a", content_type="application/octet-stream").status_code == 404
+    with pytest.raises(NotFound, match="was removed"):
+        put(record, 0, 0, b"a")
+
+
+def test_a_full_disk_is_said_and_what_came_stays(project: Project, api: APIClient) -> None:
+    record = create(project, ("a.csv", 5))
+    path = record.folder / record.files[0]["stored"]
+    path.symlink_to("/dev/full")
+    url = f"/api/v1/projects/{project.pk}/uploads/{record.pk}/?file=0&offset=0"
+    answer = api.put(url, b"abcde", content_type="application/octet-stream")
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert path.is_symlink()
 
 
 @pytest.mark.parametrize("query", ["file=x", "file=1", "offset=-1", "offset=" + "9" * 30])

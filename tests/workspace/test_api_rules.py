@@ -28,12 +28,22 @@ WITHOUT_KEY = {
     "api:next", "api:annotations", "api:withdraw", "api:skips", "api:withdraw_skip", "api:renew", "api:release",
     "api:items_archive", "api:items_restore", "api:items_delete", "api:schema_preview", "api:job_cancel",
     "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again", "api:import_start",
-    "api:upload_complete",
+    "api:upload_complete", "api:exports_preview", "api:backtest_estimate", "api:backtest_cancel",
+    "api:backtest_resume", "api:backtest_use",
+    "api:stream_reset",
 }  # fmt: skip
 PAGED = {
     "api:projects", "api:tokens", "api:members", "api:invitations", "api:schema_versions", "api:webhooks",
     "api:deliveries", "api:jobs", "api:items", "api:rounds", "api:models", "api:annotations", "api:skips",
+    "api:backtests", "api:imports", "api:exports", "api:snapshots",
+    "api:offers",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def patient(settings: Any) -> None:
+    """One person asks far more often here than a program may."""
+    settings.API_REQUESTS_PER_MINUTE = 0
 
 
 @pytest.fixture(scope="module")

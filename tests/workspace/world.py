@@ -16,7 +16,7 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
-from annotator.learning.models import ModelVersion, Round
+from annotator.learning.models import Backtest, ModelVersion, Offer, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
 from annotator.quality.models import Case, Check, Decision, GoldItem
@@ -82,6 +82,9 @@ def make_world(*, numbers: int = 1) -> World:
         project=project, number=numbers, schema=project.schema, n_labels=4, metrics={"state": "few"}
     )
     Round.objects.create(project=project, number=numbers, trigger="manual", seed=1, job=job)
+    backtest = Backtest.objects.create(
+        project=project, seed=1, data=b"", settings={"strategies": [], "budget": 1, "batch": 1, "seeds": 3}
+    )
     Decision.objects.create(project=project, item=items[0], schema=project.schema, classes=["cat"])
     GoldItem.objects.create(project=project, item=items[0], classes=["cat"])
     Case.objects.create(project=project, item=items[1], agreement=0.5, votes=2, confidence=0.5)
@@ -102,10 +105,12 @@ def make_world(*, numbers: int = 1) -> World:
             "user_id": annotator.pk,
             "invitation_id": invitation.pk,
             "number": numbers,
+            "backtest_id": backtest.pk,
             "skip_id": skip.pk,
             "annotation_id": answer.pk,
             "webhook_id": webhook.pk,
             "delivery_id": delivery.pk,
+            "offer_id": Offer.objects.create(project=project, external_id="offered").pk,
         },
     )
 

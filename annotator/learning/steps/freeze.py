@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from annotator.learning import catalogue
 from annotator.learning.arrays import save_arrays
+from annotator.learning.choosing import settings_json
 from annotator.learning.encodings import current_encoding
 from annotator.learning.exploration import random_share
 from annotator.learning.models import LearningSettings, ModelVersion
@@ -41,21 +41,6 @@ def freeze(work: Work) -> None:
         **settings_json(chosen),
         "encoder_digest": _encoder_digest(chosen, use_model),
         **({"use_model": use_model} if use_model else {}),
-    }
-
-
-def settings_json(chosen: LearningSettings) -> dict[str, object]:
-    """What the manager chose, as it stands in a round's record."""
-    return {
-        "encoder": chosen.encoder,
-        "encoder_params": chosen.encoder_params,
-        "warm": {"key": chosen.strategy, "params": chosen.strategy_params},
-        "cold": {"key": chosen.cold_strategy, "params": chosen.cold_params},
-        "batch_size": chosen.batch_size,
-        "exploration_share": chosen.exploration_share,
-        "randomness": chosen.randomness,
-        "exploration_seed": chosen.seed,
-        "task": catalogue.task_of(chosen.project),
     }
 
 

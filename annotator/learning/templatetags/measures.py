@@ -30,3 +30,31 @@ def estimate(value: Mapping[str, Any] | None) -> str:
 def total(timings: Mapping[str, float]) -> str:
     """Seconds of all steps together."""
     return f"{sum(timings.values()):.2f}" if timings else "–"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """75 -> 1 min 15 s, 5400 -> 1.5 h; as exact as an estimate can be."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+@register.filter
+def points(value: Mapping[str, Any] | None) -> str:
+    """A difference of shares in percentage points with its interval: +1.3 (0.2 to 2.4)."""
+    if not value or value.get("value") is None:
+        return "–"
+    return f"{100 * value['value']:+.1f} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
+
+
+@register.filter
+def count_interval(value: Mapping[str, Any] | None) -> str:
+    """A number of labels with its interval: 120 (40 to 180)."""
+    if not value or value.get("value") is None:
+        return "–"
+    return f"{value['value']:,.0f} ({value['low']:,.0f} to {value['high']:,.0f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import stat
 import struct
@@ -10,7 +11,9 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import IO
 
 from annotator.modalities import image
 from annotator.transfer.formats import class_folders
@@ -31,6 +34,18 @@ MAX_NAME = 500
 # A picture is compressed already: an archive that unpacks to far more than it weighs is a bomb.
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 2**20
+# What Python's reader of zip archives raises for damaged ones, by way of compression and of what it has not learned.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 SHOWN_FOLDERS = 50
 SPLIT_FOLDERS = frozenset({"train", "test", "val", "valid", "validation"})
 JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^./][^/]*(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
@@ -95,28 +110,10 @@ def _row(archive: zipfile.ZipFile, number: int, info: zipfile.ZipInfo, options: 
         return RowError(line=number, reason="The name is unsafe: it leads out of the archive.", excerpt=shown)
     if stat.S_ISLNK(info.external_attr >> 16):
         return RowError(line=number, reason="This is a link, not a file.", excerpt=shown)
-    if info.flag_bits & 0x1:
-        return RowError(line=number, reason="The file is encrypted.", excerpt=shown)
-    if info.file_size > image.MAX_BYTES or _is_bomb(info.file_size, info.compress_size):
-        return RowError(
-            line=number, reason=f"The file is too large: {info.file_size:,} bytes unpacked.", excerpt=shown
-        )
     try:
-        with archive.open(info) as file:
-            # The directory may lie about sizes: never take more than was announced.
-            data = file.read(info.file_size + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        struct.error,
-        ValueError,
-    ) as error:
-        return RowError(line=number, reason=f"The file cannot be unpacked: {error}.", excerpt=shown)
-    if len(data) > info.file_size:
-        return RowError(line=number, reason="The file is larger than the archive says.", excerpt=shown)
+        data = unpacked(archive, info)
+    except FormatError as error:
+        return RowError(line=number, reason=str(error), excerpt=shown)
     folder = PurePosixPath(name).parent.name
     labels = (folder,) if options.folder_labels and folder else ()
     split = split_of(name) if options.folder_labels else ""
@@ -130,10 +127,51 @@ def split_of(name: str) -> str:
     return next((part for part in above if part.casefold() in SPLIT_FOLDERS), "")
 
 
+def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of an image; FormatError when they are too many, encrypted or damaged."""
+    if info.file_size > image.MAX_BYTES or _is_bomb(info.file_size, info.compress_size):
+        raise FormatError(f"The file is too large: {info.file_size:,} bytes unpacked.")
+    with entry(archive, info) as file, unpacking():
+        # The directory may lie about sizes: never take more than was announced.
+        data = file.read(info.file_size + 1)
+    if len(data) > info.file_size:
+        raise FormatError("The file is larger than the archive says.")
+    return data
+
+
+@contextmanager
+def entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """A file of the archive; read it within `unpacking`. FormatError when it cannot be opened."""
+    if info.flag_bits & 0x1:
+        raise FormatError("The file is encrypted.")
+    with unpacking():
+        file = archive.open(info)
+    with file:
+        yield file
+
+
+@contextmanager
+def unpacking() -> Iterator[None]:
+    """What damaged archives raise, in words."""
+    try:
+        yield
+    except BROKEN as error:
+        told = str(error).rstrip(".") or "it ends too soon"
+        raise FormatError(f"The file cannot be unpacked: {told}.") from error
+
+
+def is_archive(source: Source) -> bool:
+    """Whether it looks like a zip archive, damaged or not."""
+    try:
+        return zipfile.is_zipfile(source.path)
+    except BROKEN:
+        return False
+
+
 def opened(source: Source) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(source.path)
-    except (zipfile.BadZipFile, OSError, struct.error, ValueError, NotImplementedError) as error:
+    except BROKEN as error:
         raise FormatError(f"This is no zip archive that can be read: {error}.") from error
     if len(archive.filelist) > MAX_ENTRIES:
         archive.close()
@@ -156,6 +194,7 @@ FORMAT = Format(
     extensions=(".zip",),
     inspect=inspect,
     read=read,
+    asks=frozenset({"folder_labels"}),
     write=class_folders.write,
     holds=class_folders.HOLDS,
     tasks=frozenset({"single"}),

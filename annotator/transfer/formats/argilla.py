@@ -10,6 +10,7 @@ from annotator.transfer.formats.parts import (
     first_object,
     json_line,
     json_objects,
+    majority,
     names_of,
     preview,
     scores_of,
@@ -83,11 +84,6 @@ def _row(number: int, value: dict[str, Any]) -> Row | RowError:
         meta=meta,
         predictions=_predictions(value.get("suggestions")),
     )
-
-
-def majority(answers: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """The answer that most gave; the first of several such. Nothing without answers."""
-    return max(answers, key=answers.count) if answers else ()
 
 
 def _responses(value: Any) -> Iterator[Any]:

@@ -122,6 +122,8 @@ class Format:
     `recognises` tells a file of this format among others with the same ending; without it the format takes what no
     other recognises. `write` gets records and a target; what it has no place for is not in `holds` (keys of
     losses.PARTS) and is counted for it. `plain` names its one file, where it writes only one that matters.
+    `written_for`: modalities it is written for although it cannot read them. `fetches`: its rows name where their
+    images lie. `asks`: options beyond the columns that people choose for it. `restores`: it may hold a whole project.
     """
 
     key: str
@@ -131,16 +133,21 @@ class Format:
     inspect: Callable[[Source, Options | None], Layout]
     read: Callable[[Source, Options], Iterator[Row | RowError]]
     tabular: bool = False
+    asks: frozenset[str] = frozenset()
+    restores: bool = False
+    fetches: bool = False
     recognises: Callable[[Source], bool] | None = None
     write: Callable[[Iterable[ExportItem], Target], None] | None = None
     holds: frozenset[str] = frozenset()
+    written_for: frozenset[str] = frozenset()
     tasks: frozenset[str] = TASKS
     plain: str = ""
     about: str = ""
 
     def writes(self, *, modality: str, task: str) -> bool:
         """Whether projects of this kind can be exported so."""
-        return self.write is not None and modality in self.modalities and task in self.tasks
+        fits = modality in self.modalities | self.written_for and task in self.tasks
+        return self.write is not None and fits
 
 
 class FormatError(ValueError):

@@ -116,4 +116,6 @@ FORMAT = Format(
     extensions=(),
     inspect=inspect,
     read=read,
+    asks=frozenset({"folder_labels"}),
+    fetches=True,
 )

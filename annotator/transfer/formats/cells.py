@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 
 from annotator.transfer.formats.base import EXCERPT, Layout, Options, Row, RowError
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for formulas
 # Names under which people keep these, best first.
 GUESSES = {
     "text": (
@@ -84,25 +81,6 @@ def row_of_cells(line: int, cells: Mapping[str, Any], options: Options) -> Row |
         split=str(cells.get(options.split) or "").strip() if options.split else "",
         meta=meta,
     )
-
-
-def plain(value: Any) -> Any:
-    """A typed cell as JSON can hold it: dates as ISO 8601, whole numbers without a point, bytes in base 64."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return str(value) if isinstance(value, Decimal | timedelta) else repr(value)[:EXCERPT]
 
 
 def shown(value: Any) -> str:

@@ -7,26 +7,32 @@ import io
 import json
 from collections.abc import Iterable
 
-from annotator.transfer.counts import FORMULA_STARTS
+from annotator.transfer.formats.cells import FORMULA_STARTS
+from annotator.transfer.formats.parts import picture_name
 from annotator.transfer.output import Target
 from annotator.transfer.records import ExportItem
 
 NAME = "items.csv"
-COLUMNS = ("external_id", "text", "label", "split", "agreement", "votes", "meta")
+CONTENT = {"text": ("text",), "image": ("file", "width", "height")}
+REST = ("label", "split", "agreement", "votes", "meta")
 SEPARATOR = "|"
+PICTURES = "images"
 HOLDS = frozenset({"unlabelled", "agreement", "ids", "splits", "meta"})
 FLUSH = 2**18
 
 
 def write(items: Iterable[ExportItem], target: Target) -> None:
-    """UTF-8 without byte order mark. Several classes stand in one cell, separated by |; metadata as JSON."""
+    """UTF-8 without byte order mark. Several classes stand in one cell, separated by |; metadata as JSON.
+
+    Images lie beside the table, in the folder that their `file` names.
+    """
     file, buffer = target.open(NAME), io.StringIO(newline="")
     rows = csv.writer(buffer, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
+    rows.writerow(("external_id", *CONTENT[target.context.modality], *REST))
     names, guard = target.context.names, target.context.formula_guard
     for item in items:
         label = SEPARATOR.join(names.get(key, key) for key in item.consensus or ())
-        cells = [item.external_id, item.text or "", label]
+        cells = [item.external_id, *_content(item, target), label]
         if guard and any(cell.startswith(FORMULA_STARTS) for cell in cells):
             target.losses.add("formulas", sum(cell.startswith(FORMULA_STARTS) for cell in cells))
             cells = [f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in cells]
@@ -38,3 +44,11 @@ def write(items: Iterable[ExportItem], target: Target) -> None:
             buffer.seek(0)
             buffer.truncate()
     file.write(buffer.getvalue().encode())
+
+
+def _content(item: ExportItem, target: Target) -> list[str]:
+    if item.asset is None:
+        return [item.text or ""]
+    name = f"{PICTURES}/{picture_name(item)}"
+    target.asset(name, item.asset)
+    return [name, str(item.asset["width"] or ""), str(item.asset["height"] or "")]

@@ -12,6 +12,7 @@ from annotator.modalities.text import MAX_BYTES
 from annotator.transfer.formats import csv_export
 from annotator.transfer.formats.base import (
     EXCERPT,
+    IMAGE,
     PREVIEW_ROWS,
     TEXT,
     Format,
@@ -23,7 +24,7 @@ from annotator.transfer.formats.base import (
     Source,
 )
 from annotator.transfer.formats.cells import guess_columns, row_of_cells
-from annotator.transfer.formats.characters import detect_encoding, lines
+from annotator.transfer.formats.characters import ENCODINGS, detect_encoding, lines
 
 DELIMITERS = {",": "Comma", "\t": "Tab", ";": "Semicolon", "|": "Bar"}
 SAMPLE_RECORDS = 50
@@ -45,8 +46,9 @@ def inspect(source: Source, given: Options | None) -> Layout:
     columns = column_names(rows[0], header=header)
     shown = rows[1:] if header else rows[:PREVIEW_ROWS]
     notes = []
-    if encoding != "utf-8" and not given:
-        notes.append("The file is not UTF-8. If letters look wrong below, choose another encoding.")
+    if encoding != "utf-8":
+        name = ENCODINGS.get(encoding, encoding)
+        notes.append(f"The file is read as {name}. If letters look wrong below, choose another encoding.")
     if not shown:
         notes.append(ONLY_HEADER)
     ragged = sum(len(row) != len(columns) for row in shown)
@@ -169,6 +171,7 @@ def longest(rows: list[list[str]], width: int) -> int:
     return max(range(width), key=lambda n: sum(len(row[n]) for row in rows if n < len(row)))
 
 
+ASKS = frozenset({"encoding", "delimiter", "header"})
 CSV = Format(
     key="csv",
     title="CSV table",
@@ -177,9 +180,11 @@ CSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
     write=csv_export.write,
     holds=csv_export.HOLDS,
     plain=csv_export.NAME,
+    written_for=IMAGE,
     about="One row an item with the agreed class by name, agreement and number of answers.",
 )
 TSV = Format(
@@ -190,4 +195,5 @@ TSV = Format(
     inspect=inspect,
     read=read,
     tabular=True,
+    asks=ASKS,
 )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from annotator.transfer.formats import FORMATS
+from annotator.transfer.formats import FORMATS, Format
 from annotator.transfer.losses import PARTS, lacks
+
+
+def _modalities(kind: Format) -> str:
+    only = sorted(kind.written_for - kind.modalities)
+    return " and ".join(sorted(kind.modalities)) + "".join(f", {each} only written" for each in only)
 
 
 def page() -> str:
@@ -15,7 +20,7 @@ def page() -> str:
     for kind in FORMATS.values():
         task = "" if len(kind.tasks) > 1 else ", one class an item"
         rows.append(
-            f"| {kind.title} | `{kind.key}` | {' and '.join(sorted(kind.modalities))}{task} | "
+            f"| {kind.title} | `{kind.key}` | {_modalities(kind)}{task} | "
             f"{' '.join(f'`{ending}`' for ending in kind.extensions)} | {'yes' if kind.write else 'no'} | {kind.about} |"
         )
     held = [

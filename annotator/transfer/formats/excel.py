@@ -23,8 +23,9 @@ from annotator.transfer.formats.base import (
     RowError,
     Source,
 )
-from annotator.transfer.formats.cells import guess_columns, plain, row_of_cells, shown
+from annotator.transfer.formats.cells import guess_columns, row_of_cells, shown
 from annotator.transfer.formats.delimited import ONLY_HEADER, column_names, has_header, longest
+from annotator.transfer.values import plain
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

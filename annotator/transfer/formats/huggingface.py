@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from annotator.transfer.formats import archive
+from annotator.transfer.formats import archive, parquet_reader
 from annotator.transfer.formats.base import (
     IMAGE,
     PREVIEW_ROWS,
@@ -25,12 +24,13 @@ from annotator.transfer.formats.base import (
     RowError,
     Source,
 )
+from annotator.transfer.formats.parquet import TOO_LONG
 from annotator.transfer.formats.parts import json_line, picture_name, text_row
 from annotator.transfer.output import Context, HashedFile, Target
 from annotator.transfer.records import ExportItem
 
 ROWS = 2_000
-MAX_BATCH = 1_000
+MAX_FOOTER = 8 * 2**20
 MAX_CARD = 2**20
 UNLABELLED = -1
 METADATA = "metadata.jsonl"
@@ -215,7 +215,12 @@ def _card(context: Context, counts: Counter[str] | dict[str, int], *, images: bo
 
 
 def recognises_parquet(source: Source) -> bool:
+    """By the footer alone, where it is no longer than one can be."""
     try:
+        with source.path.open("rb") as file:
+            file.seek(max(source.size - 8, 0))
+            if int.from_bytes(file.read(4), "little") > MAX_FOOTER:
+                return False
         return b"huggingface" in (pq.read_schema(source.path).metadata or {})
     except (pa.ArrowException, OSError):
         return False
@@ -236,21 +241,18 @@ def inspect_parquet(source: Source, given: Options | None) -> Layout:
 def read_parquet(source: Source, options: Options) -> Iterator[Row | RowError]:
     """Rows of one file; its name tells the split, as in train-00000-of-00001.parquet."""
     split = next((part for part in PARTS if PurePosixPath(source.name).name.startswith(part)), "")
-    try:
-        with pq.ParquetFile(source.path) as file:
-            names = _class_names(file.schema_arrow.metadata or {})
-            present = set(file.schema_arrow.names)
-            if "text" not in present:
-                raise FormatError("There is no column “text”.")
-            columns = [name for name in ("id", "text", "label", "labels") if name in present]
-            number = 0
-            for batch in file.iter_batches(batch_size=MAX_BATCH, columns=columns):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield _parquet_row(number, value, names, split)
-                source.position = min(source.size, source.position + batch.nbytes)
-    except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"This Parquet file cannot be read: {error}.") from error
+    with parquet_reader.opened(source) as table:
+        names = _class_names(table.huggingface)
+        if "text" not in table.names:
+            raise FormatError("There is no column “text”.")
+        columns = [name for name in ("id", "text", "label", "labels") if name in table.names]
+        size = source.size
+        for number, values in table.records(columns):
+            source.position = min(size, size * number // max(table.rows, 1))
+            if values is None:
+                yield RowError(line=number, reason=TOO_LONG)
+            else:
+                yield _parquet_row(number, dict(zip(columns, values, strict=True)), names, split)
 
 
 def _parquet_row(number: int, value: dict[str, Any], names: list[str], split: str) -> Row | RowError:
@@ -274,10 +276,10 @@ def _parquet_row(number: int, value: dict[str, Any], names: list[str], split: st
     )
 
 
-def _class_names(metadata: dict[bytes, bytes]) -> list[str]:
+def _class_names(noted: str) -> list[str]:
     """Names of the classes as the file's own features have them."""
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        features = json.loads(noted)["info"]["features"]
         label = features.get("label") or features.get("labels") or {}
         label = label if "names" in label else label.get("feature", {})
         return [str(name) for name in label.get("names", [])]
@@ -286,7 +288,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> list[str]:
 
 
 def recognises_folder(source: Source) -> bool:
-    if not zipfile.is_zipfile(source.path):
+    if not archive.is_archive(source):
         return False
     with archive.opened(source) as file:
         return any(PurePosixPath(name).name == METADATA for name in file.namelist())
@@ -315,28 +317,40 @@ def read_folder(source: Source, options: Options) -> Iterator[Row | RowError]:
         values = known.get(name, {})
         found = values.get("label_names", values.get("label"))
         listed = found if isinstance(found, list) else [found]
+        given = values.get("id")
         yield Row(
             line=row.line,
-            external_id=str(values.get("id") or name),
+            external_id=str(given) if isinstance(given, str | int) and given != "" else name,
             payload=row.payload,
             labels=tuple(each for each in listed if isinstance(each, str)),
             split=PurePosixPath(name).parts[0] if PurePosixPath(name).parts[0] in PARTS else "",
         )
 
 
+def _objects(lines: IO[bytes]) -> Iterator[Any]:
+    """What each line says, blank ones left out."""
+    while True:
+        with archive.unpacking():
+            line = lines.readline(MAX_CARD)
+        if not line:
+            return
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise FormatError(f"A line of {METADATA} is no JSON: {error}.") from error
+
+
 def _metadata(source: Source) -> dict[str, dict[str, Any]]:
     """What metadata.jsonl says, by the image's path in the archive; a few hundred bytes for each image."""
     known: dict[str, dict[str, Any]] = {}
     with archive.opened(source) as file:
-        for name in file.namelist():
+        for info in file.infolist():
+            name = info.filename
             if PurePosixPath(name).name != METADATA:
                 continue
-            with file.open(name) as lines:
-                while line := lines.readline(MAX_CARD):
-                    try:
-                        values = json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise FormatError(f"{name} cannot be read: {error}.") from error
+            with archive.entry(file, info) as lines:
+                for values in _objects(lines):
                     if isinstance(values, dict) and isinstance(values.get("file_name"), str):
                         path = PurePosixPath(name).parent / values.pop("file_name")
                         known[archive.safe_name(str(path))] = values

@@ -8,15 +8,35 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from annotator.transfer.formats.argilla import majority
-from annotator.transfer.formats.base import TEXT, Format, FormatError, Layout, Options, Row, RowError, Source
-from annotator.transfer.formats.parts import beginning, names_of, preview, scores_of, text_row
+from annotator.transfer.formats.base import (
+    IMAGE,
+    TEXT,
+    Format,
+    FormatError,
+    Layout,
+    Options,
+    Row,
+    RowError,
+    Source,
+)
+from annotator.transfer.formats.parts import (
+    beginning,
+    majority,
+    names_of,
+    picture_name,
+    preview,
+    scores_of,
+    text_row,
+)
 from annotator.transfer.output import Target
 from annotator.transfer.records import ExportItem
 
 NAME = "tasks.json"
 CONFIG = "label_config.xml"
 FROM = "label"
+PICTURES = "images"
+# How its tasks name files of a folder that its server was started with as the root of local files.
+LOCAL_FILES = "/data/local-files/?d="
 PIECE = 2**18
 MAX_TASK = 64 * 2**20  # characters of one task
 
@@ -33,6 +53,8 @@ def write(items: Iterable[ExportItem], target: Target) -> None:
         text = json.dumps(task, ensure_ascii=False, separators=(",", ":"))
         file.write(f"{'' if first else ','}\n{text}".encode())
         first = False
+        if item.asset is not None:
+            target.asset(_picture(item), item.asset)
     file.write(b"\n]\n")
     target.losses.add("pseudonyms", len(people))
 
@@ -58,7 +80,7 @@ def _task(item: ExportItem, names: dict[str, str], people: dict[str, int]) -> di
                 "id": f"{item.row}",
                 "type": "choices",
                 "from_name": FROM,
-                "to_name": "text",
+                "to_name": "text" if item.asset is None else "image",
                 "value": {"choices": [names.get(key, key) for key in keys]},
             }
         ]
@@ -99,20 +121,31 @@ def _task(item: ExportItem, names: dict[str, str], people: dict[str, int]) -> di
         )
     return {
         "id": item.row + 1,
-        "data": {"text": item.text, "external_id": item.external_id, "split": item.part},
+        "data": {**_content(item), "external_id": item.external_id, "split": item.part},
         "meta": item.meta,
         "annotations": annotations,
         "predictions": predictions,
     }
 
 
+def _content(item: ExportItem) -> dict[str, Any]:
+    if item.asset is None:
+        return {"text": item.text}
+    return {"image": f"{LOCAL_FILES}{_picture(item)}"}
+
+
+def _picture(item: ExportItem) -> str:
+    return f"{PICTURES}/{picture_name(item)}"
+
+
 def _config(target: Target) -> str:
     context = target.context
+    kind = context.modality
     choices = "\n".join(f"    <Choice value={quoteattr(label.name)}/>" for label in context.labels)
     how = "multiple" if context.multi else "single"
     return (
-        '<View>\n  <Text name="text" value="$text"/>\n'
-        f'  <Choices name="{FROM}" toName="text" choice="{how}">\n{choices}\n  </Choices>\n</View>\n'
+        f'<View>\n  <{kind.title()} name="{kind}" value="${kind}"/>\n'
+        f'  <Choices name="{FROM}" toName="{kind}" choice="{how}">\n{choices}\n  </Choices>\n</View>\n'
     )
 
 
@@ -218,5 +251,6 @@ FORMAT = Format(
     write=write,
     holds=frozenset({"votes", "skips", "seconds", "unlabelled", "ids", "splits", "meta", "predictions"}),
     plain=NAME,
-    about="Each person's answer as an annotation, skips as cancelled ones, predictions of other models; people are numbers.",
+    written_for=IMAGE,
+    about="Each person's answer as an annotation, skips as cancelled ones, predictions of other models; people are numbers. Images lie in images/, named as local files of its server.",
 )

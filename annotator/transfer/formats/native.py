@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, Any
 
-from annotator.transfer.formats.archive import opened
+from annotator.transfer.formats.archive import entry, is_archive, opened, unpacked, unpacking
 from annotator.transfer.formats.base import (
     BOTH,
     EXCERPT,
@@ -58,7 +58,7 @@ def write_lines(lines: Iterable[tuple[dict[str, Any] | None, bytes]], target: Ta
 
 
 def recognises(source: Source) -> bool:
-    if zipfile.is_zipfile(source.path):
+    if is_archive(source):
         with opened(source) as archive:
             return RECORDS in archive.namelist()
     return MARK in first_object(source)
@@ -67,8 +67,8 @@ def recognises(source: Source) -> bool:
 @contextmanager
 def record_lines(source: Source) -> Iterator[tuple[dict[str, Any], Iterator[bytes], zipfile.ZipFile | None]]:
     """(header, the records' lines, the archive they came in if any)."""
-    if zipfile.is_zipfile(source.path):
-        with opened(source) as archive, archive.open(RECORDS) as file:
+    if is_archive(source):
+        with opened(source) as archive, entry(archive, _records(archive)) as file:
             yield _header(file), _lines(file), archive
     else:
         with source.path.open("rb") as plain:
@@ -78,13 +78,14 @@ def record_lines(source: Source) -> Iterator[tuple[dict[str, Any], Iterator[byte
 def inspect(source: Source, given: Options | None) -> Layout:
     rows = [row for row in islice(read(source, Options()), PREVIEW_ROWS) if isinstance(row, Row)]
     with record_lines(source) as (header, _, _):
-        name = header.get("project", {}).get("name", "")
+        about = header.get("project")
+        name = about.get("name", "") if isinstance(about, dict) else ""
     return Layout(
         options=given or Options(),
         columns=["id", "text", "labels"],
         rows=[[row.external_id, row.text or "", ", ".join(row.labels)] for row in rows],
         notes=[
-            f"This is an export of the project “{name}”. A project without items takes all of it: classes, answers of "
+            f"This is an export of the project “{str(name)[:200]}”. A project without items takes all of it: classes, answers of "
             "everybody, splits. In any other, what people agreed on comes in as imported labels."
         ],
     )
@@ -96,20 +97,27 @@ def read(source: Source, options: Options) -> Iterator[Row | RowError]:
         for number, line in enumerate(lines, start=2):
             try:
                 item = ExportItem.from_line(line)
-                source.position = min(source.position + len(line), source.size)
-                yield _row(number, item, archive)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                yield RowError(
-                    line=number,
-                    reason=f"This is no record: {error}.",
-                    excerpt=line[:EXCERPT].decode("utf-8", "replace"),
-                )
+                found = _row(number, item, archive)
+            except FormatError as error:
+                found = RowError(line=number, reason=str(error), excerpt=_shown(line))
+            except KeyError as error:
+                found = RowError(line=number, reason=f"This is no record: no {error}.", excerpt=_shown(line))
+            except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+                found = RowError(line=number, reason="This is no record of an item.", excerpt=_shown(line))
+            source.position = min(source.position + len(line), source.size)
+            yield found
 
 
 def _row(number: int, item: ExportItem, archive: zipfile.ZipFile | None) -> Row | RowError:
     labels = item.consensus
     if labels is None and item.imported_label:
         labels = item.imported_label["classes"]
+    if not all(isinstance(each, str) for each in (item.external_id, item.split, item.text or "")):
+        raise FormatError("Its id, its text or its split is no text.")
+    if not isinstance(item.meta, dict):
+        raise FormatError("Its metadata are no object.")
+    if not isinstance(labels or [], list) or not all(isinstance(each, str) for each in labels or []):
+        raise FormatError("Its labels are no list of class names.")
     payload = None
     if item.asset is not None:
         payload = picture(archive, item.asset["digest"])
@@ -123,23 +131,33 @@ def _row(number: int, item: ExportItem, archive: zipfile.ZipFile | None) -> Row 
         labels=tuple(labels or ()),
         split=item.split,
         meta=item.meta,
-        predictions={each["source"]: scores_of(each["classes"]) for each in item.predictions},
+        predictions={str(each["source"]): scores_of(each["classes"]) for each in item.predictions},
     )
 
 
 def picture(archive: zipfile.ZipFile | None, digest: str) -> bytes | None:
-    """The bytes of an image of the archive; None when it has none of that name."""
+    """The bytes of an image of the archive; None when it has none of that name. FormatError when they are damaged."""
     if archive is None or not isinstance(digest, str):
         return None
     try:
-        return archive.read(asset_name(digest))
+        info = archive.getinfo(asset_name(digest))
     except KeyError:
         return None
+    return unpacked(archive, info)
+
+
+def _records(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    try:
+        return archive.getinfo(RECORDS)
+    except KeyError as error:
+        raise FormatError(f"There is no {RECORDS} in the archive.") from error
 
 
 def _header(file: IO[bytes]) -> dict[str, Any]:
+    with unpacking():
+        line = file.readline(MAX_LINE)
     try:
-        value = json.loads(file.readline(MAX_LINE))
+        value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise FormatError("This is no export of a project.") from error
     if not isinstance(value, dict) or MARK not in value:
@@ -150,9 +168,17 @@ def _header(file: IO[bytes]) -> dict[str, Any]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    while line := file.readline(MAX_LINE):
+    while True:
+        with unpacking():
+            line = file.readline(MAX_LINE)
+        if not line:
+            return
         if line.strip():
             yield line
+
+
+def _shown(line: bytes) -> str:
+    return line[:EXCERPT].decode("utf-8", "replace")
 
 
 def _plain(item: ExportItem) -> dict[str, Any]:
@@ -173,5 +199,6 @@ FORMAT = Format(
     write=write,
     holds=EVERYTHING,
     plain=RECORDS,
+    restores=True,
     about="Everything, and the only one from which a project can be restored exactly.",
 )

@@ -61,9 +61,9 @@ def first_object(source: Source) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def json_objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | RowError]]:
+def json_objects(source: Source, encoding: str = "utf-8") -> Iterator[tuple[int, dict[str, Any] | RowError]]:
     """(line number, object or what is wrong) of JSON lines, blank ones left out."""
-    for number, (line, whole) in enumerate(lines(source, "utf-8"), start=1):
+    for number, (line, whole) in enumerate(lines(source, encoding), start=1):
         if not whole:
             yield number, RowError(line=number, reason="The line is too long.", excerpt=line[:EXCERPT])
         elif line.strip():
@@ -102,6 +102,11 @@ def scores_of(value: Any) -> dict[str, float]:
     }
 
 
+def majority(answers: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The answer that most gave; the first of several such. Nothing without answers."""
+    return max(answers, key=answers.count) if answers else ()
+
+
 def text_row(
     number: int, *, text: Any, labels: tuple[str, ...] | None, external_id: Any = "", **others: Any
 ) -> Row | RowError:
@@ -116,9 +121,19 @@ def text_row(
 
 def _object(number: int, line: str) -> dict[str, Any] | RowError:
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        return RowError(
+            line=number,
+            reason=f"Not JSON: {error.msg} (character {error.colno}).",
+            excerpt=line[:EXCERPT].strip(),
+        )
     except (ValueError, RecursionError) as error:
         return RowError(line=number, reason=f"Not JSON: {error}.", excerpt=line[:EXCERPT].strip())
     if not isinstance(value, dict):
         return RowError(line=number, reason="Not a JSON object.", excerpt=line[:EXCERPT].strip())
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -68,4 +68,5 @@ FORMAT = Format(
     extensions=image.EXTENSIONS,
     inspect=inspect,
     read=read,
+    asks=frozenset({"folder_labels"}),
 )

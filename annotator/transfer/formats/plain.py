@@ -43,4 +43,5 @@ FORMAT = Format(
     extensions=(".txt",),
     inspect=inspect,
     read=read,
+    asks=frozenset({"encoding"}),
 )

@@ -103,5 +103,7 @@ FORMAT = Format(
     extensions=(),
     inspect=inspect,
     read=read,
+    asks=frozenset({"encoding"}),
+    fetches=True,
     tabular=True,
 )

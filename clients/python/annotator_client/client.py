@@ -153,33 +153,52 @@ class Project:
 
     def download(self, path: str, to: Path, *, digest: str = "") -> Path:
         """Save a file below the project's path; goes on where an earlier attempt ended. ClientError if it is damaged."""
-        part = to.with_name(f"{to.name}.part")
+        part, tag = to.with_name(f"{to.name}.part"), to.with_name(f"{to.name}.part.etag")
         to.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            have = part.stat().st_size if part.exists() else 0
-            headers = {"Range": f"bytes={have}-"} if have else {}
+            known = tag.read_text() if tag.exists() else ""
+            have = part.stat().st_size if known and part.exists() else 0
+            # Another file of the same name is sent whole, and not put behind the beginning of this one.
+            headers = {"Range": f"bytes={have}-", "If-Range": known} if have else {}
             try:
                 with self.http.client.stream("GET", self.path + path, headers=headers) as response:
-                    if response.status_code not in (200, 206, 416):
-                        response.read()
-                        self.http.call("GET", self.path + path)  # raises with the server's words
                     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                         break
-                    with part.open(
-                        "ab" if response.status_code == httpx.codes.PARTIAL_CONTENT else "wb"
-                    ) as file:
-                        for chunk in response.iter_bytes():
-                            file.write(chunk)
+                    if response.status_code not in (200, 206):
+                        response.read()
+                        self.http.call("GET", self.path + path)  # raises with the server's words
+                        continue
+                    _save(response, part, tag)
                 break
             except httpx.TransportError as error:
                 if part.exists() and part.stat().st_size > have:
                     continue
                 raise ClientError(f"The download of {path} broke off: {error}.") from error
-        if digest and hashlib.sha256(part.read_bytes()).hexdigest() != digest:
+        tag.unlink(missing_ok=True)
+        if digest and _sha256(part) != digest:
             part.unlink()
             raise ClientError(f"{to.name} arrived damaged.", hint="Download it again.")
         part.replace(to)
         return to
+
+
+def _save(response: httpx.Response, part: Path, tag: Path) -> None:
+    """Write what comes: behind what is there where the server goes on, else from the beginning."""
+    goes_on = response.status_code == httpx.codes.PARTIAL_CONTENT
+    if not goes_on:
+        part.unlink(missing_ok=True)
+        tag.write_text(response.headers.get("ETag", ""))
+    with part.open("ab") as file:
+        for chunk in response.iter_bytes():
+            file.write(chunk)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def pages(http: Http, path: str, **params: Any) -> Iterator[Json]:

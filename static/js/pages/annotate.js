@@ -119,7 +119,7 @@ async function show(lease, regions = lease.draft) {
   const { mount } = await canvasModule;
   const { item } = lease;
   at("stage").replaceChildren();
-  canvas = mount(at("stage"), { item: { ...item, image: item.url && { url: item.url, ...item.meta.image } }, keyboard });
+  canvas = mount(at("stage"), { item: { ...item, image: item.url && { url: item.url } }, keyboard });
   panel = mountChoices(at("choices"), {
     item: { regions, suggestion: config.showSuggestions ? lease.suggestion : null },
     schema: config.schema,

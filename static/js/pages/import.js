@@ -6,11 +6,12 @@ import { chosenFiles, droppedFiles, sorted } from "../ui/dropped.js";
 const megabytes = (bytes, round) => round(bytes / 2 ** 20).toLocaleString("en");
 
 /** What is wrong with these files [{name, file}] before they are sent, in words; empty when nothing is. */
-export function problem(files, { maxBytes, maxFiles, maxFileBytes = maxBytes }) {
+export function problem(files, { maxBytes, maxFiles, maxFileBytes = maxBytes, pictures = [] }) {
   if (files.length === 0) return "Choose at least one file.";
   if (files.length > maxFiles) return `Choose at most ${maxFiles.toLocaleString("en")} files at a time.`;
-  const large = files.find(({ file }) => file.size > maxFileBytes);
-  if (large) return `“${large.name}” has ${megabytes(large.file.size, Math.ceil)} MiB; a file may have ${megabytes(maxFileBytes, Math.floor)} MiB.`;
+  const isPicture = ({ name }) => pictures.some((ending) => name.toLowerCase().endsWith(ending));
+  const large = files.find((each) => each.file.size > maxFileBytes && isPicture(each));
+  if (large) return `“${large.name}” has ${megabytes(large.file.size, Math.ceil)} MiB; an image may have ${megabytes(maxFileBytes, Math.floor)} MiB.`;
   const total = files.reduce((sum, { file }) => sum + file.size, 0);
   if (total > maxBytes) return `These files have ${megabytes(total, Math.ceil)} MiB; ${megabytes(maxBytes, Math.floor)} MiB are allowed.`;
   return "";
@@ -36,7 +37,7 @@ export function wireUpload(form) {
   const bar = form.querySelector("progress");
   const button = form.querySelector("button[type=submit]");
   const inputs = [...form.querySelectorAll("input[type=file]")];
-  const limits = { maxBytes: Number(form.dataset.maxBytes), maxFiles: Number(form.dataset.maxFiles), maxFileBytes: Number(form.dataset.maxFileBytes) };
+  const limits = { maxBytes: Number(form.dataset.maxBytes), maxFiles: Number(form.dataset.maxFiles), maxFileBytes: Number(form.dataset.maxFileBytes), pictures: form.dataset.pictures.split(" ").filter(Boolean) };
   const endings = form.dataset.endings.split(" ");
   let files = [];
   let upload = null;

@@ -13,6 +13,7 @@ export class ApiError extends Error {
 
   /** Whether the same request may succeed later without anybody doing anything. */
   get transient() {
+    if (this.status === 501 || this.status === 507) return false; // not built in; the disk is full
     return this.code === "unexpected" || this.status === 0 || this.status === 408 || this.status === 425 || this.status === 429 || this.status >= 500;
   }
 }

@@ -1,0 +1,101 @@
+"""Discriminative: what a small classifier can tell from the labelled items."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from acquisition.arrays import Array, namespace, take_rows, to_numpy
+from acquisition.discriminator import CosineMap, fit, make_map, probability
+from acquisition.pool import Labeled, Pool
+from acquisition.ranking import Note, Ranking, rank_by_order
+from acquisition.registry import StrategySpec, strategy
+from acquisition.strategies._features import NORMALISE_PARAM, View, arrange, max_pool_param
+
+# Rows of each side that the classifier learns from.
+MOST_ROWS = 5_000
+
+
+@strategy(
+    StrategySpec(
+        key="discriminative",
+        title="Discriminative",
+        advice="Use it when the labelled set should become like the pool, as after labels were made by other rules.",
+        needs=frozenset({"features"}),
+        batch_aware=True,
+        params={
+            "steps": {
+                "type": "integer",
+                "default": 10,
+                "minimum": 1,
+                "maximum": 20,
+                "title": "Steps",
+                "description": "The batch is chosen in so many parts; each counts as labelled for the next.",
+            },
+            **NORMALISE_PARAM,
+            **max_pool_param(100_000, 1_000_000),
+        },
+        reference="Gissin and Shalev-Shwartz 2019, Discriminative active learning",
+    )
+)
+def discriminative(
+    pool: Pool,
+    labeled: Labeled,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    steps: int,
+    normalise: bool,
+    max_pool: int,
+) -> Ranking:
+    """In each step, the items that a classifier of labelled against unlabelled most surely calls unlabelled.
+
+    Logistic regression on random cosine features, both sides weighing alike. Without labels the first part of the
+    batch is drawn at random. Utility: probability of being unlabelled, of a chosen item when it was chosen and of the
+    others in the last step. Rows outside the sample: NaN.
+    """
+    view = arrange(pool, labeled, max_pool, rng, normalise=normalise, centre=True, with_known=True)
+    picks, worth = _choose(view, make_map(view.features, rng), min(n, len(view)), steps)
+    utility = view.over_pool(worth)
+
+    def explain(row: int) -> Mapping[str, object]:
+        return {"kind": "discriminative", "unlike": float(utility[row])}
+
+    notes = list(view.notes)
+    if not view.known.shape[0]:
+        notes.append(
+            Note(
+                "no-labels",
+                "There are no labelled items to compare with: the first items are drawn at random.",
+            )
+        )
+    return rank_by_order(pool, view.rows[picks], utility, n, rng, explain=explain, notes=notes)
+
+
+def _choose(
+    view: View, mapping: CosineMap, n: int, steps: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Picks (n,) in order and worth (m,)."""
+    worth = np.full(len(view), 0.5)
+    free = np.ones(len(view), dtype=bool)
+    picks = np.empty(0, dtype=np.int64)
+    weights: Array | None = None
+    for part in np.array_split(np.arange(n), min(steps, max(1, n))):
+        open_rows = np.flatnonzero(free)
+        labelled = _labelled(view, picks)
+        if labelled.shape[0]:
+            # Rows are in random order, so the first ones are a sample.
+            unlabelled = take_rows(view.features, open_rows[:MOST_ROWS])
+            weights = fit(mapping, labelled, unlabelled, weights)
+            worth[open_rows] = to_numpy(probability(mapping, view.features, weights))[open_rows]
+        # Without a classifier all are alike, and the first ones are a random draw.
+        new = open_rows[np.argsort(-worth[open_rows], kind="stable")[: len(part)]]
+        free[new] = False
+        picks = np.concatenate([picks, new])
+    return picks, worth
+
+
+def _labelled(view: View, picks: npt.NDArray[np.int64]) -> Array:
+    """What counts as labelled, the batch so far first: of many, no more than are learned from."""
+    chosen = take_rows(view.features, picks)
+    return namespace(chosen).concat([chosen, view.known])[:MOST_ROWS, :]

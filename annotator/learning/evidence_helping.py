@@ -1,0 +1,198 @@
+"""Is the strategy helping? Random labels against those that were served, judged on random labels neither learned from.
+
+The random share is cut into folds. Of each fold's labels are judged: models of so many other random labels (the random
+curve), and models of as many labels in the order in which the project got them (the served curve), without the fold. What
+is compared is how many labels each needs for the highest accuracy that both reach; nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from acquisition.curves import rising, saved_at_common_level
+from annotator.learning.work import Ints
+from models_zoo.head import HeadState, fit_head
+from models_zoo.tuning import stratified_folds
+
+State = Literal["few", "unclear", "saved", "none"]
+Doubles = npt.NDArray[np.float64]
+
+LEAST_RANDOM = 200
+LEAST_SERVED = 50
+MOST_JUDGED = 2_000
+FOLDS, ORDERS, SIZES = 5, 3, 7
+SMALLEST, FURTHER = (
+    20,
+    4.0,
+)  # labels of the first models; the served curve goes on to so many times the random one
+RESAMPLES = 1_000
+HOPELESS = 20.0  # times the random labels there are: beyond that no number is promised
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels with features: features (n, D), targets (n,) or (n, C), share (n,): drawn at random, served (m,): positions
+    in the order in which the queue got them labelled."""
+
+    features: npt.NDArray[np.float32]
+    targets: npt.NDArray[Any]
+    share: npt.NDArray[np.bool_]
+    served: Ints
+    class_keys: tuple[str, ...]
+    multi: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """How right (sizes, judged) models of so many labels are on each judged label, random and served."""
+
+    random_sizes: Ints
+    random: Doubles
+    served_sizes: Ints
+    served: Doubles
+
+
+def is_it_helping(
+    labels: Labels, *, strength: float, seed: int, on_fit: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """`state` with the labels saved (`value`, `low`, `high`) and both curves, as plain JSON. `on_fit(done, total)`."""
+    n_random = int(labels.share.sum())
+    if n_random < LEAST_RANDOM:
+        return {"state": "few", "n_random": n_random, "needed": LEAST_RANDOM - n_random}
+    if len(labels.served) < LEAST_SERVED:
+        # Imported answers, say: no strategy has served enough to be compared.
+        return {"state": "few", "n_random": n_random, "needed": 0, "served": len(labels.served)}
+    curves = measure_curves(labels, strength=strength, seed=seed, on_fit=on_fit)
+    return judge(curves, n_random=n_random, seed=seed)
+
+
+def measure_curves(
+    labels: Labels, *, strength: float, seed: int, on_fit: Callable[[int, int], None]
+) -> Curves:
+    """Fits both curves fold by fold."""
+    rng = np.random.default_rng([seed, 5])
+    judged = np.flatnonzero(labels.share)
+    if len(judged) > MOST_JUDGED:
+        judged = np.sort(rng.permutation(judged)[:MOST_JUDGED])
+    folds = stratified_folds(labels.targets[judged], FOLDS, rng, multi=labels.multi)
+    random_sizes = _sizes(SMALLEST, len(judged) - int(np.bincount(folds).max()), SIZES)
+    most_served = len(labels.served) - int(np.isin(labels.served, judged).sum() / FOLDS) - 1
+    further = min(most_served, int(FURTHER * random_sizes[-1]))
+    served_sizes = np.union1d(random_sizes[random_sizes <= most_served], _sizes(SMALLEST, further, SIZES + 3))
+    random = np.zeros((len(random_sizes), len(judged)))
+    served = np.zeros((len(served_sizes), len(judged)))
+    done, total = 0, FOLDS * (ORDERS * len(random_sizes) + len(served_sizes))
+
+    def score(train: Ints, out: Ints, start: HeadState | None) -> tuple[Doubles, HeadState | None]:
+        nonlocal done
+        done += 1
+        on_fit(done, total)
+        return _right(labels, train, out, strength, start)
+
+    for fold in range(FOLDS):
+        mine = folds == fold
+        out, others = judged[mine], judged[~mine]
+        sequence = labels.served[~np.isin(labels.served, out)]
+        head: HeadState | None = None
+        for place, size in enumerate(served_sizes.tolist()):
+            served[place, mine], head = score(sequence[:size], out, head)
+        for _ in range(ORDERS):
+            order, head = rng.permutation(others), None
+            for place, size in enumerate(random_sizes.tolist()):
+                right, head = score(order[:size], out, head)
+                random[place, mine] += right / ORDERS
+    return Curves(random_sizes, random, served_sizes, served)
+
+
+def judge(curves: Curves, *, n_random: int, seed: int) -> dict[str, Any]:
+    """The verdict: judged labels are resampled, 95 %."""
+    count = curves.random.shape[1]
+    rng = np.random.default_rng([seed, 6])
+    times = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
+    random, served = times @ curves.random.T, times @ curves.served.T
+    drawn = saved_at_common_level(curves.served_sizes, served, curves.random_sizes, random)
+    estimate = float(
+        saved_at_common_level(
+            curves.served_sizes, curves.served.mean(axis=1), curves.random_sizes, curves.random.mean(axis=1)
+        )
+    )
+    low, high = (float(value) for value in np.quantile(drawn, [0.025, 0.975]))
+    state: State = "saved" if low > 0 else "none" if high < 0 else "unclear"
+    return {
+        "state": state,
+        "n_random": n_random,
+        "saved": {"value": round(estimate), "low": round(low), "high": round(high)},
+        "needed": _needed(estimate, low, high, n_random) if state == "unclear" else 0,
+        "level": _level(curves),
+        "random": _points(curves.random_sizes, curves.random, random),
+        "served": _points(curves.served_sizes, curves.served, served),
+    }
+
+
+def _needed(estimate: float, low: float, high: float, n_random: int) -> int | None:
+    """Further random labels until the interval would leave zero if the estimate stays; None: hopelessly many.
+
+    Its width falls with the root of their number.
+    """
+    half = (high - low) / 2
+    if half <= 0 or abs(estimate) < half / np.sqrt(HOPELESS):
+        return None
+    return max(1, round(n_random * ((half / abs(estimate)) ** 2 - 1)))
+
+
+def _level(curves: Curves) -> dict[str, float]:
+    """The accuracy at which labels are compared, and where each curve gets there."""
+    random, served = rising(curves.random.mean(axis=1)), rising(curves.served.mean(axis=1))
+    level = float(min(random[-1], served[-1]))
+
+    def reach(sizes: Ints, curve: Doubles) -> float:
+        # The other curve ends at the level from its first point on.
+        return float(
+            saved_at_common_level(np.array([0.0]), np.array([level]), sizes.astype(np.float64), curve)
+        )
+
+    return {
+        "accuracy": round(level, 5),
+        "random": round(reach(curves.random_sizes, random)),
+        "served": round(reach(curves.served_sizes, served)),
+    }
+
+
+def _points(sizes: Ints, right: Doubles, drawn: Doubles) -> list[dict[str, float]]:
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return [
+        {"x": int(size), "y": round(float(value), 5), "low": round(float(a), 5), "high": round(float(b), 5)}
+        for size, value, a, b in zip(sizes, right.mean(axis=1), low, high, strict=True)
+    ]
+
+
+def _right(
+    labels: Labels, train: Ints, out: Ints, strength: float, start: HeadState | None
+) -> tuple[Doubles, HeadState | None]:
+    """How right (out,) the model of `train` is; of one class only, it always says that one."""
+    targets, truth = labels.targets[train], labels.targets[out]
+    if labels.multi:
+        if not (targets.any(axis=0) & ~targets.all(axis=0)).any():
+            usual = targets.mean(axis=0) >= 0.5
+            return np.asarray((truth == usual).mean(axis=1), dtype=np.float64), None
+    elif len(np.unique(targets)) < 2:
+        return np.asarray(truth == targets[0], dtype=np.float64), None
+    head = fit_head(
+        labels.features[train], targets, labels.class_keys, multi=labels.multi, strength=strength, init=start
+    )
+    scores = head.logits(labels.features[out])
+    if labels.multi:
+        return np.asarray(((scores >= 0) == truth).mean(axis=1), dtype=np.float64), head
+    return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64), head
+
+
+def _sizes(first: int, last: int, count: int) -> Ints:
+    """Numbers of labels from first to last, each so many times the one before."""
+    if last <= first:
+        return np.array([max(1, last)], dtype=np.int64)
+    return np.unique(np.geomspace(first, last, count).round().astype(np.int64))

@@ -1,0 +1,589 @@
+"""The strategy lab: what it may judge on, how it survives crashes, what it says, who may use it."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from acquisition.compose import exploration_order
+from annotator.common.errors import Conflict, Invalid
+from annotator.items.models import Item
+from annotator.jobs.models import Job
+from annotator.jobs.services import run_job, start_job
+from annotator.learning import lab, lab_plan, lab_run
+from annotator.learning.exploration import random_share
+from annotator.learning.lab_data import Counts, LabLabels, count_labels, freeze_labels, unpack
+from annotator.learning.lab_plan import areas, most_left, next_runs
+from annotator.learning.lab_results import chart, summary
+from annotator.learning.models import Backtest, BacktestRun, LearningSettings, Round
+from annotator.projects.models import Project, Role
+from tests.factories import join, make_items, make_user
+from tests.learning.world import answer_truly, encode, items_of, make_world, run_jobs, settings_of
+
+pytestmark = pytest.mark.django_db
+
+QUICK = {"strategies": ["margin", "random"], "seeds": 3, "budget": 30, "batch": 10, "pool": "all"}
+
+
+def labelled(count: int = 140, *, drawn: int = 120, chosen: int = 0, **fields: Any) -> Project:
+    """A project with `drawn` answers to random draws and `chosen` ones that a strategy picked."""
+    project = make_world(count, **fields)
+    user, items = join(project), in_key_order(project)
+    answer_truly(project, user, items[:drawn], exploration=True)
+    answer_truly(project, user, items[::-1][:chosen])
+    return project
+
+
+def in_key_order(project: Project) -> list[Item]:
+    """Items in the order in which exploration draws them."""
+    items = items_of(project)
+    by_row = {item.row: item for item in items}
+    rows = np.array(sorted(by_row), dtype=np.int64)
+    return [by_row[row] for row in exploration_order(settings_of(project).seed, rows).tolist()]
+
+
+def play(project: Project, **values: Any) -> Backtest:
+    backtest = lab.start_backtest(project=project, by=None, values=QUICK | values)
+    assert backtest.job is not None
+    run_job(backtest.job.pk)
+    return lab.backtest_of(project.pk, backtest.pk)
+
+
+def client_of(project: Project, role: str = Role.MANAGER) -> Client:
+    client = Client()
+    client.force_login(join(project, role))
+    return client
+
+
+def api(project: Project, path: str = "") -> str:
+    return f"/api/v1/projects/{project.pk}/backtests/{path}"
+
+
+def post(client: Client, url: str, values: Any = None) -> Any:
+    return client.post(url, json.dumps(values or {}), content_type="application/json")
+
+
+# What it works on
+
+
+def test_only_randomly_drawn_labels_judge() -> None:
+    project = labelled(drawn=80, chosen=50)
+    labels, facts = freeze_labels(project, settings_of(project), seed=3)
+    assert (facts["labels"], facts["judges"], facts["chosen"], facts["how"]) == (130, 80, 50, "random")
+    share = random_share(project.pk, settings_of(project).seed, labels.rows)
+    halves = []
+    for seed in range(5):
+        pool, held_out = labels.split([3, seed], pool="all")
+        assert share[held_out].all()
+        assert (len(pool), len(held_out)) == (90, 40)
+        assert not np.intersect1d(pool, held_out).size
+        halves.append(set(held_out.tolist()))
+    assert len(set.union(*halves)) > 60  # another half for each seed
+    only, _ = labels.split([3, 0], pool="random")
+    assert share[only].all()
+    assert len(only) == 40
+
+
+def test_with_too_few_random_labels_it_says_how_many_more() -> None:
+    project = labelled(drawn=40, chosen=60)
+    with pytest.raises(Conflict) as caught:
+        lab.plan(project, QUICK)
+    assert caught.value.code == "too_few_random_labels"
+    assert "there are 40" in caught.value.message
+    assert "about 200 answers at the exploration share of 10%" in caught.value.hint
+
+
+def test_where_everything_is_labelled_any_label_may_judge() -> None:
+    project = labelled(100, drawn=10, chosen=90)
+    labels, facts = freeze_labels(project, settings_of(project), seed=0)
+    assert (facts["how"], facts["judges"], facts["chosen"]) == ("all", 100, 0)
+    assert labels.judge.all()
+
+
+def test_a_labelled_test_split_judges_instead_and_is_never_learned_from() -> None:
+    project = labelled(100, drawn=30, chosen=30)
+    held = make_items(project, 35, split=Item.Split.TEST)
+    encode(project)
+    answer_truly(project, join(project), held)
+    counts = count_labels(settings_of(project))
+    assert (counts.how, counts.judges, counts.held_out, counts.pool("all")) == ("test", 35, 35, 60)
+    labels, _ = freeze_labels(project, settings_of(project), seed=0)
+    pool, held_out = labels.split([0, 1], pool="all")
+    rows = {item.row for item in held}
+    assert set(labels.rows[held_out].tolist()) == rows
+    assert not set(labels.rows[pool].tolist()) & rows
+
+
+def test_a_few_labels_of_the_test_split_are_neither_learned_from_nor_judged_on() -> None:
+    project = labelled(140, drawn=80)
+    held = make_items(project, 5, split=Item.Split.TEST)
+    encode(project)
+    answer_truly(project, join(project), held)
+    labels, facts = freeze_labels(project, settings_of(project), seed=0)
+    assert facts["how"] == "random"
+    assert not set(labels.rows.tolist()) & {item.row for item in held}
+
+
+def test_items_without_features_do_not_count() -> None:
+    project = labelled(100, drawn=70)
+    more = make_items(project, 20)
+    answer_truly(project, join(project), more, exploration=True)
+    assert count_labels(settings_of(project)).labels == 70
+
+
+def test_labels_survive_being_packed() -> None:
+    labels = LabLabels(
+        np.arange(3), np.array([[True, False]] * 3), np.array([True, False, True]), np.zeros(3, dtype=bool)
+    )
+    again = unpack(labels.pack())
+    for name in ("rows", "targets", "judge", "test"):
+        assert np.array_equal(getattr(again, name), getattr(labels, name))
+
+
+# What it does
+
+
+def test_a_backtest_plays_every_strategy_with_every_seed_and_keeps_the_result() -> None:
+    backtest = play(labelled())
+    assert backtest.state == "done"
+    runs = list(backtest.runs.all())
+    assert {(run.name, run.seed) for run in runs} == {
+        (name, seed) for name in ("margin", "random") for seed in range(3)
+    }
+    assert all(run.labels == [10, 20, 30] and len(run.scores) == 3 and run.held_out == 60 for run in runs)
+    told = {row["name"]: row for row in backtest.result["strategies"]}
+    assert told["random"]["saved"] is None
+    assert (
+        told["margin"]["saved"]["low"] <= told["margin"]["saved"]["value"] <= told["margin"]["saved"]["high"]
+    )
+    assert 0.5 < told["margin"]["area"]["value"] <= 1
+    [verdict] = backtest.result["verdicts"]
+    assert verdict["decision"] == "equal"  # three seeds can decide nothing
+    assert any("Fewer than five seeds" in note for note in backtest.result["notes"])
+    drawn = chart(backtest, runs)
+    assert [series["name"] for series in drawn["series"]] == ["Margin", "Random"]
+    assert [point["x"] for point in drawn["series"][0]["points"]] == [10, 20, 30]
+    assert all(point["low"] <= point["y"] <= point["high"] for point in drawn["series"][0]["points"])
+
+
+def test_the_same_labels_and_seed_give_the_same_curves() -> None:
+    project = labelled()
+    first, second = play(project), lab.start_backtest(project=project, by=None, values=QUICK)
+    Backtest.objects.filter(pk=second.pk).update(seed=first.seed)
+    assert second.job is not None
+    run_job(second.job.pk)
+    for run in second.runs.all():
+        assert run.scores == first.runs.get(name=run.name, seed=run.seed).scores
+
+
+def test_presets_and_the_projects_own_composition_are_replayed_as_rounds_would() -> None:
+    project = labelled(learning={"composition": {"terms": [{"strategy": "entropy"}]}})
+    backtest = play(project, strategies=["own", "preset:automatic", "preset:tight_budget"], budget=40)
+    assert list(backtest.runs.exclude(error="").values_list("name", "error")) == []
+    assert {run.name for run in backtest.runs.all()} == {
+        "own",
+        "preset:automatic",
+        "preset:tight_budget",
+        "random",
+    }
+    assert backtest.settings["in_use"] == "own"
+
+
+def test_a_committee_is_made_for_strategies_that_ask_one() -> None:
+    backtest = play(labelled(), strategies=[{"key": "bald", "params": {"members": 3}}], budget=20)
+    assert list(backtest.runs.exclude(error="").values_list("name", "error")) == []
+
+
+def test_several_classes_at_once_are_replayed_too() -> None:
+    project = labelled(classes=("cat", "dog", "cow"), task="multi")
+    backtest = play(project, seeds=3, budget=20)
+    assert backtest.state == "done", backtest.job and backtest.job.error
+    assert not backtest.runs.exclude(error="").exists()
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> list[tuple[str, int]]:
+    """The run after so many ends with this error; returns what was begun."""
+    whole, begun = lab_run.Bench.play, []
+
+    def fatal(self: Any, name: str, seed: int, on_batch: Any) -> Any:
+        begun.append((name, seed))
+        if len(begun) == after + 1:
+            raise error
+        return whole(self, name, seed, on_batch)
+
+    monkeypatch.setattr(lab_run.Bench, "play", fatal)
+    return begun
+
+
+def test_after_a_crash_it_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = labelled()
+    backtest = lab.start_backtest(project=project, by=None, values=QUICK)
+    assert backtest.job is not None
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2, Killed())
+        with pytest.raises(Killed):
+            run_job(backtest.job.pk)
+    kept = {(run.name, run.seed): (run.pk, run.scores) for run in backtest.runs.all()}
+    assert len(kept) == 2
+    frozen = bytes(Backtest.objects.get(pk=backtest.pk).data)
+    answer_truly(
+        project, join(project), in_key_order(project)[120:]
+    )  # labels that came meanwhile change nothing
+    with monkeypatch.context() as patch:
+        begun = interrupt(patch, 99, Killed())
+        Job.objects.filter(pk=backtest.job.pk).update(state=Job.State.QUEUED)
+        run_job(backtest.job.pk)
+    assert not set(begun) & set(kept)
+    done = lab.backtest_of(project.pk, backtest.pk)
+    assert (done.state, done.runs.count(), bytes(done.data)) == ("done", 6, frozen)
+    for (name, seed), (pk, scores) in kept.items():
+        assert (done.runs.get(name=name, seed=seed).pk, done.runs.get(name=name, seed=seed).scores) == (
+            pk,
+            scores,
+        )
+
+
+def test_it_can_be_cancelled_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = labelled()
+    backtest = lab.start_backtest(project=project, by=None, values=QUICK)
+    assert backtest.job is not None
+    job = backtest.job
+    whole, asked = lab_run.Bench.play, []
+
+    def cancel_in_the_third(self: Any, name: str, seed: int, on_batch: Any) -> Any:
+        asked.append(name)
+        if len(asked) == 3:
+            lab.cancel_backtest(backtest=lab.backtest_of(project.pk, backtest.pk))
+            monkeypatch.setattr("annotator.jobs.services.PROGRESS_EVERY", 0.0)
+        return whole(self, name, seed, on_batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lab_run.Bench, "play", cancel_in_the_third)
+        run_job(job.pk)
+    stopped = lab.backtest_of(project.pk, backtest.pk)
+    assert (stopped.state, stopped.runs.count(), stopped.result["runs"]) == ("cancelled", 2, 2)
+    with pytest.raises(Conflict, match="does not run"):
+        lab.cancel_backtest(backtest=stopped)
+    run_job(lab.resume_backtest(backtest=stopped, by=None).pk)
+    done = lab.backtest_of(project.pk, backtest.pk)
+    assert (done.state, done.runs.count()) == ("done", 6)
+    with pytest.raises(Conflict, match="complete"):
+        lab.resume_backtest(backtest=done, by=None)
+
+
+def test_rounds_that_wait_go_first() -> None:
+    project = labelled()
+    backtest = lab.start_backtest(project=project, by=None, values=QUICK)
+    start_job(kind="round", project_id=None, created_by=None, queue="gpu", params={"round": 0})
+    assert backtest.job is not None
+    run_job(backtest.job.pk)
+    first = Job.objects.get(pk=backtest.job.pk)
+    assert first.result["made_room"] is True
+    again = lab.backtest_of(project.pk, backtest.pk)
+    assert (again.state, again.runs.count()) == ("running", 1)
+    Job.objects.filter(kind="round").delete()
+    run_jobs(project, lab.BACKTEST_JOB)
+    assert lab.backtest_of(project.pk, backtest.pk).state == "done"
+
+
+def test_a_strategy_that_crashes_is_left_out_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = labelled()
+    interrupt(monkeypatch, 0, ZeroDivisionError("no mass left"))
+    backtest = play(project, strategies=["margin", "entropy"])
+    assert backtest.state == "done"
+    told = {row["name"]: row for row in backtest.result["strategies"]}
+    assert told["margin"]["error"] == "ZeroDivisionError: no mass left"
+    assert told["margin"]["area"] is None
+    assert backtest.runs.filter(name="margin").count() == 1
+    assert {(row["first"], row["second"]) for row in backtest.result["verdicts"]} == {("entropy", "random")}
+    page = client_of(project).get(reverse("learning:backtest", args=[project.pk, backtest.pk]))
+    assert "no mass left" in page.content.decode()
+
+
+def test_features_that_are_gone_fail_it_with_a_reason() -> None:
+    project = labelled()
+    backtest = lab.start_backtest(project=project, by=None, values=QUICK)
+    Backtest.objects.filter(pk=backtest.pk).update(settings=backtest.settings | {"encoder_digest": "0" * 64})
+    assert backtest.job is not None
+    run_job(backtest.job.pk)
+    failed = lab.backtest_of(project.pk, backtest.pk)
+    assert failed.state == "failed"
+    assert failed.job is not None
+    assert "features" in failed.job.error
+
+
+# What it plans
+
+
+def planned(project: Project, **values: Any) -> Backtest:
+    return lab.start_backtest(project=project, by=None, values=QUICK | {"seeds": 10} | values)
+
+
+def pretend(backtest: Backtest, name: str, seed: int, area: float, **fields: Any) -> None:
+    BacktestRun.objects.create(
+        backtest=backtest, name=name, seed=seed, **({"labels": [10, 20], "scores": [area, area]} | fields)
+    )
+
+
+def test_what_is_decided_at_the_first_look_runs_no_more() -> None:
+    backtest = planned(labelled())
+    assert next_runs(backtest, [])[:3] == [("margin", 0), ("random", 0), ("margin", 1)]
+    assert most_left(backtest, []) == 20
+    for seed in range(5):
+        pretend(backtest, "margin", seed, 0.9 + seed / 1000)
+        pretend(backtest, "random", seed, 0.5 + seed / 1000)
+    runs = list(backtest.runs.all())
+    assert next_runs(backtest, runs) == []
+    assert most_left(backtest, runs) == 0
+    told = summary(backtest, runs)
+    assert told["verdicts"][0]["text"] == "margin is better than random."
+    assert told["advice"]["best"] == "margin"
+    assert areas(runs)["margin"][2] == pytest.approx(0.902)
+
+
+def test_what_is_not_decided_gets_another_block_of_seeds() -> None:
+    backtest = planned(labelled(), strategies=["margin", "entropy"])
+    for seed in range(5):
+        pretend(backtest, "margin", seed, 0.9 + seed / 1000)
+        pretend(backtest, "entropy", seed, 0.9 + (seed % 3) / 1000)
+        pretend(backtest, "random", seed, 0.5 + seed / 1000)
+    left = next_runs(backtest, list(backtest.runs.all()))
+    assert {name for name, _ in left} == {"margin", "entropy"}
+    assert {seed for _, seed in left} == set(range(5, 10))
+
+
+def test_how_long_it_takes_is_said_first_and_measured_later() -> None:
+    project = labelled()
+    _, guess, _ = lab.plan(project, QUICK)
+    assert not guess.measured
+    assert 0 < guess.low <= guess.high
+    play(project)
+    BacktestRun.objects.update(seconds=6.0)
+    _, told, _ = lab.plan(project, QUICK | {"seeds": 10})
+    assert told.measured
+    # Two strategies, 2 s a step, three steps: five seeds at least, ten at most.
+    assert (told.low, told.high) == (pytest.approx(60), pytest.approx(120))
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"strategies": ["nonsense"]}, "unfit_strategy"),
+        ({"strategies": [{"key": "margin", "params": {"x": 1}}]}, "invalid-parameter"),
+        ({"strategies": ["margin", "margin"]}, "same_name"),
+        ({"strategies": ["random"]}, "unfit_strategies"),
+        ({"seeds": 4}, "unfit_seeds"),
+        ({"budget": 5000}, "unfit_budget"),
+        ({"budget": 5}, "unfit_budget"),
+    ],
+)
+def test_plans_that_do_not_fit_are_refused(values: dict[str, Any], code: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        lab.plan(labelled(), QUICK | values)
+    assert caught.value.code == code
+
+
+def test_two_variants_of_one_strategy_run_under_names_of_their_own() -> None:
+    project = labelled(classes=("cat", "dog", "cow"), task="multi")
+    variants = [
+        {"key": "margin", "name": reduction, "params": {"reduction": reduction}}
+        for reduction in ("max", "mean")
+    ]
+    settings, _, _ = lab.plan(project, QUICK | {"strategies": variants})
+    assert [each["name"] for each in settings["strategies"]] == ["max", "mean", "random"]
+
+
+def test_counts_say_what_can_be_replayed() -> None:
+    counts = Counts(labels=500, judges=200, how="random")
+    assert (counts.held_out, counts.pool("all"), counts.pool("random")) == (100, 400, 100)
+
+
+def test_only_one_backtest_of_a_project_runs() -> None:
+    project = labelled()
+    lab.start_backtest(project=project, by=None, values=QUICK)
+    with pytest.raises(Conflict) as caught:
+        lab.start_backtest(project=project, by=None, values=QUICK)
+    assert caught.value.code == "backtest_active"
+
+
+# Pages, API, command
+
+
+def test_use_this_one_changes_the_projects_strategy() -> None:
+    project = labelled(learning={"strategy": "entropy"})
+    backtest = play(project, strategies=["margin", "entropy"])
+    client = client_of(project)
+    url = reverse("learning:backtest-use", args=[project.pk, backtest.pk])
+    assert client.post(url, {"name": "margin"}).status_code == 302
+    stored = LearningSettings.objects.get(project=project)
+    assert stored.strategy == "margin"
+    assert stored.strategy_params == next(
+        each["params"] for each in backtest.settings["strategies"] if each["name"] == "margin"
+    )
+    assert Round.objects.filter(project=project, state="active").exists()
+    assert client.post(url, {"name": "typicality"}).status_code == 422
+
+
+def test_using_a_preset_and_then_a_strategy_turns_the_preset_on_and_off() -> None:
+    project = labelled()
+    backtest = play(project, strategies=["preset:automatic", "entropy"], budget=20)
+    lab.use_strategy(backtest=backtest, name="preset:automatic", by=None)
+    assert settings_of(project).preset == "automatic"
+    lab.use_strategy(backtest=backtest, name="entropy", by=None)
+    assert (settings_of(project).preset, settings_of(project).strategy) == ("", "entropy")
+
+
+def test_the_automatic_preset_hears_which_of_its_two_strategies_is_better() -> None:
+    project = labelled(learning={"preset": "automatic"})
+    backtest = planned(project, strategies=["margin", "entropy"])
+    backtest.result = {
+        "strategies": [
+            {"key": "badge", "area": {"value": 0.9}}, {"key": "margin", "area": {"value": 0.8}},
+        ]
+    }  # fmt: skip
+    lab.remember_favourite(backtest)
+    favourite = settings_of(project).favourite
+    assert (favourite["strategy"], favourite["backtest"]) == ("badge", backtest.pk)
+    backtest.result = {"strategies": [{"key": "margin", "area": {"value": 0.8}}]}
+    lab.remember_favourite(backtest)  # nothing was compared
+    assert settings_of(project).favourite == favourite
+
+
+def test_the_page_says_how_long_before_anything_begins() -> None:
+    project = labelled()
+    client, url = client_of(project), reverse("learning:lab", args=[project.pk])
+    page = client.get(url).content.decode()
+    assert "Takes about" in page
+    assert "120 labels, 120 of them may judge" in page
+    form = {"strategies": ["margin", "entropy"], "seeds": "10", "budget": "30", "batch": "10", "pool": "all"}
+    shown = client.post(url, form | {"estimate": "1"}, headers={"HX-Request": "true"})
+    assert shown.status_code == 200
+    assert "Takes about" in shown.content.decode()
+    assert not Backtest.objects.exists()
+    wrong = client.post(url, form | {"estimate": "1", "budget": "9999"}, headers={"HX-Request": "true"})
+    assert wrong.status_code == 422
+    assert "labels can be replayed" in wrong.content.decode()
+    begun = client.post(url, form)
+    backtest = Backtest.objects.get()
+    assert begun.headers["Location"] == reverse("learning:backtest", args=[project.pk, backtest.pk])
+    assert backtest.estimate["high"] > 0
+    assert backtest.names == ["margin", "entropy", "random"]
+
+
+def test_the_page_of_a_project_with_too_few_labels_says_so() -> None:
+    project = labelled(60, drawn=20)
+    page = client_of(project).get(reverse("learning:lab", args=[project.pk])).content.decode()
+    assert "Not enough to replay yet" in page
+    assert "there are 20" in page
+    assert '<form class="form"' not in page
+
+
+def test_a_backtest_page_shows_curves_verdicts_and_what_to_use() -> None:
+    project = labelled()
+    backtest = play(project)
+    client = client_of(project)
+    page = client.get(reverse("learning:backtest", args=[project.pk, backtest.pk])).content.decode()
+    for words in (
+        "Use this one",
+        "Cannot be told apart",
+        "Largest area",
+        "Judged on randomly drawn labels only",
+    ):
+        assert words in page
+    curve = client.get(reverse("learning:backtest-curve", args=[project.pk, backtest.pk])).json()
+    assert len(curve["series"]) == 2
+    listed = client.get(reverse("learning:lab", args=[project.pk])).content.decode()
+    assert backtest.result["advice"]["text"] in listed
+    viewer = client_of(project, Role.VIEWER).get(reverse("learning:backtest", args=[project.pk, backtest.pk]))
+    assert "Use this one" not in viewer.content.decode()
+
+
+def test_programs_begin_follow_and_use_a_backtest() -> None:
+    project = labelled()
+    client = client_of(project)
+    body = {"strategies": [{"key": "margin"}], "seeds": 3, "budget": 30, "batch": 10}
+    asked = post(client, api(project, "estimate/"), body).json()
+    assert asked["judges"] == 120
+    assert asked["seconds"]["high"] >= asked["seconds"]["low"] > 0
+    begun = post(client, api(project), body)
+    assert (begun.status_code, begun.json()["state"]) == (202, "running")
+    number = begun.json()["id"]
+    assert client.delete(api(project, f"{number}/")).json()["code"] == "backtest_active"
+    run_jobs(project, lab.BACKTEST_JOB)
+    told = client.get(api(project, f"{number}/")).json()
+    assert (told["state"], len(told["runs"])) == ("done", 6)
+    assert client.get(api(project)).json()["results"][0]["id"] == number
+    assert post(client, api(project, f"{number}/use/"), {"name": "margin"}).json()["strategy"] == "margin"
+    assert post(client, api(project, f"{number}/resume/")).json()["code"] == "backtest_done"
+    assert client.delete(api(project, f"{number}/")).status_code == 204
+    assert client.get(api(project, f"{number}/")).status_code == 404
+
+
+def test_programs_that_send_nothing_get_what_the_page_proposes() -> None:
+    project = labelled()
+    told = post(client_of(project), api(project, "estimate/")).json()["settings"]
+    assert [each["name"] for each in told["strategies"]][:1] == ["margin"]
+    assert (
+        {"margin", "random"} <= {each["name"] for each in told["strategies"]} <= {"margin", "badge", "random"}
+    )
+    assert (told["seeds"], told["pool"]) == (5, "all")
+    assert told["budget"] <= 60
+
+
+def test_the_command_says_how_long_plays_and_prints_lines() -> None:
+    project = labelled()
+    out, err = StringIO(), StringIO()
+    options = {"strategies": "margin", "seeds": 3, "budget": 20, "batch": 10, "stdout": out, "stderr": err}
+    call_command("backtest", project.pk, "--estimate", **options)
+    assert "This takes about" in err.getvalue()
+    assert not Backtest.objects.exists()
+    call_command("backtest", project.pk, **options)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["line"] for line in lines].count("run") == 6
+    assert {line["name"] for line in lines if line["line"] == "strategy"} == {"margin", "random"}
+    assert [line["decision"] for line in lines if line["line"] == "pair"] == ["equal"]
+    assert Backtest.objects.get().state == "done"
+    with pytest.raises(CommandError, match="complete"):
+        call_command("backtest", project.pk, resume=Backtest.objects.get().pk)
+    with pytest.raises(CommandError, match="no project"):
+        call_command("backtest", 10**9)
+    with pytest.raises(CommandError, match="does not fit"):
+        call_command("backtest", project.pk, budget=10**6)
+
+
+def test_a_replay_makes_the_signals_of_every_strategy_that_is_offered(tmp_path: Path) -> None:
+    project = labelled(110, drawn=100)
+    offered = [each.spec.key for each in lab_plan.candidates("single") if not each.source]
+    assert {"random", "margin", "entropy", "typicality", "kmeans", "bald"} <= set(offered)
+    for start in range(0, len(offered), lab_plan.MOST_STRATEGIES - 1):
+        part = offered[start : start + lab_plan.MOST_STRATEGIES - 1]
+        Job.objects.filter(kind=lab.BACKTEST_JOB).delete()
+        backtest = lab.start_backtest(
+            project=project, by=None, values=QUICK | {"strategies": part, "budget": 20}
+        )
+        bench = lab_run._prepare(backtest, tmp_path, lambda: False)
+        for name in part:
+            done, _ = bench.play(name, 0, lambda labels: None)
+            assert done.labels.tolist() == [10, 20], name
+
+
+def test_strangers_and_annotators_see_no_backtest() -> None:
+    project = labelled(60, drawn=20)
+    assert (
+        client_of(project, Role.ANNOTATOR).get(reverse("learning:lab", args=[project.pk])).status_code == 403
+    )
+    stranger = Client()
+    stranger.force_login(make_user())
+    assert stranger.get(api(project)).status_code == 404
