@@ -212,6 +212,9 @@ SPECTACULAR_SETTINGS = {
         "ScopeEnum": "annotator.common.scopes.CHOICES",
         "RoleEnum": "annotator.projects.models.Role",
         "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+        "JobStateEnum": "annotator.jobs.models.Job.State",
+        "BacktestStateEnum": "annotator.learning.lab_api.STATES",
+        "EvidenceStateEnum": "annotator.learning.evidence_api.STATES",
     },
 }
 

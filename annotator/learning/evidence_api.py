@@ -19,11 +19,13 @@ from annotator.learning import evidence, replayable, services, whatif
 from annotator.learning.evidence_selectors import report
 from annotator.projects.access import can_inspect, can_manage
 
+STATES = ["few", "unclear", "saved", "none"]
+
 
 class HelpingOut(serializers.Serializer[Any]):
     """The numbers behind it depend on the state; these are always there."""
 
-    state = serializers.ChoiceField(choices=["few", "unclear", "saved", "none"])
+    state = serializers.ChoiceField(choices=STATES)
     headline = serializers.CharField()
     text = serializers.CharField()
     advice = serializers.CharField(allow_blank=True)

@@ -24,6 +24,8 @@ from annotator.learning.models import Backtest, BacktestRun
 from annotator.projects.access import can_inspect, can_manage
 from annotator.projects.models import Project
 
+STATES = ["running", "done", "cancelled", "failed"]
+
 
 class CandidateIn(serializers.Serializer[Any]):
     key = serializers.CharField(max_length=100)
@@ -55,7 +57,7 @@ class DurationOut(serializers.Serializer[Any]):
     measured = serializers.BooleanField(help_text="Whether earlier runs of this project were measured.")
 
 
-class EstimateOut(serializers.Serializer[Any]):
+class BacktestEstimateOut(serializers.Serializer[Any]):
     settings = serializers.DictField()
     seconds = DurationOut()
     labels = serializers.IntegerField()
@@ -71,7 +73,7 @@ class RunOut(serializers.ModelSerializer[BacktestRun]):
 
 
 class BacktestData(serializers.ModelSerializer[Backtest]):
-    state = serializers.ChoiceField(choices=["running", "done", "cancelled", "failed"])
+    state = serializers.ChoiceField(choices=STATES)
     job = serializers.IntegerField(source="job_id", allow_null=True)
 
     class Meta:
@@ -139,7 +141,7 @@ def backtests(request: Request, project_id: int) -> Response:
     )
 
 
-@extend_schema(operation_id="backtests_estimate", request=BacktestIn, responses=EstimateOut)
+@extend_schema(operation_id="backtests_estimate", request=BacktestIn, responses=BacktestEstimateOut)
 @api_view(["POST"])
 @needs(POST=MANAGE)
 def estimate(request: Request, project_id: int) -> Response:

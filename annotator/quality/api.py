@@ -14,6 +14,7 @@ from annotator.accounts.authentication import current_user
 from annotator.common.api import KeyField, PageQuery, listed, page_out, page_response, parsed, queried
 from annotator.common.errors import Invalid, NotFound
 from annotator.common.etag import check_match, edit_lock, tagged
+from annotator.common.idempotency import idempotent
 from annotator.common.permissions import MANAGE, READ, needs
 from annotator.items.models import Item
 from annotator.projects.access import can_manage, can_review
@@ -151,6 +152,7 @@ class CheckOut(serializers.Serializer[Any]):
 @extend_schema(methods=["POST"], operation_id="quality_renew", request=None, responses={202: JobStartedOut})
 @api_view(["GET", "POST"])
 @needs(GET=READ, POST=MANAGE)
+@idempotent()
 def report(request: Request, project_id: int) -> Response:
     """GET: the newest figures. POST counts anew in the background; it also happens by itself after new answers."""
     user = current_user(request)
@@ -265,6 +267,7 @@ def leave(request: Request, project_id: int, item_id: int) -> Response:
 )
 @api_view(["GET", "POST"])
 @needs(GET=READ, POST=MANAGE)
+@idempotent()
 def decisions(request: Request, project_id: int) -> Response:
     """Reviewers' words on items, newest first. POST decides one, or decides it anew."""
     user = current_user(request)
@@ -316,6 +319,7 @@ def decision(request: Request, project_id: int, item_id: int) -> Response:
 )
 @api_view(["GET", "POST"])
 @needs(GET=READ, POST=MANAGE)
+@idempotent()
 def gold(request: Request, project_id: int) -> Response:
     """Items whose answer is known, and how people did on them. For managers only: annotators must not know them."""
     user = current_user(request)

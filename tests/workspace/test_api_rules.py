@@ -30,7 +30,7 @@ WITHOUT_KEY = {
     "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again", "api:import_start",
     "api:upload_complete", "api:exports_preview", "api:backtest_estimate", "api:backtest_cancel",
     "api:backtest_resume", "api:backtest_use",
-    "api:stream_reset",
+    "api:stream_reset", "api:quality_next_case", "api:quality_leave",
 }  # fmt: skip
 PAGED = {
     "api:projects", "api:tokens", "api:members", "api:invitations", "api:schema_versions", "api:webhooks",
