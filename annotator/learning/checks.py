@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acquisition.activelab import MISSING, activelab
 from annotator.jobs.services import JobRun
 from annotator.labeling.models import Annotation
 from annotator.learning.arrays import load_array
 from annotator.learning.models import Round
 from annotator.learning.work import Training, Work
 from annotator.projects.models import Project
-from annotator.quality import activelab
 from annotator.quality.label_errors import suspects
 from annotator.quality.models import Check, Report
 from annotator.quality.services import replace_checks, settings_of
@@ -119,29 +119,35 @@ def _suspects(data: Training, proba: npt.NDArray[np.float64]) -> Found:
 def _relabels(work: Work, votes: Votes, data: Training, proba: npt.NDArray[np.float64]) -> Found:
     """Labelled items that rank among the next batch when new and labelled ones stand in one order."""
     mine = votes.take(np.isin(votes.rows, data.rows))
-    voted = np.isin(data.rows, mine.rows)
-    if not voted.any():
+    rows, place = np.unique(mine.rows, return_inverse=True)
+    if not len(rows):
         return []
-    rows, targets, known = data.rows[voted], data.targets[voted], proba[voted]
-    weights = activelab.weigh(mine, rows, targets, known)
-    scores = activelab.labelled_scores(mine, rows, targets, known, weights)
-    path = work.folder / "proba.npy"
-    new = np.zeros(0)
-    if path.exists():
-        stored = load_array(path)
-        fresh = work.pool.fresh[work.pool.fresh < len(stored)]
-        if len(fresh) > UNLABELLED:
-            fresh = np.sort(
-                np.random.default_rng([work.round.seed, 5]).choice(fresh, UNLABELLED, replace=False)
-            )
-        pool = np.asarray(stored[fresh], dtype=np.float64)
-        new = activelab.unlabelled_scores(pool[~np.isnan(pool).any(axis=1)], weights)
+    people, who = np.unique(mine.annotators, return_inverse=True)
+    labels = np.full((len(rows), len(people)), MISSING, dtype=np.int64)
+    labels[place, who] = mine.labels
+    known = proba[np.searchsorted(data.rows, rows)]
+    found = activelab(labels, known, _new(work))
+    scores, new = found.score, found.unlabelled
     batch = max(1, int(work.settings.get("batch_size", 1)))
     # Without new items all labelled ones compete; else those that come before the last new one of the next batch.
     limit = np.inf if len(new) == 0 else np.partition(new, min(batch, len(new)) - 1)[min(batch, len(new)) - 1]
     order = np.lexsort((rows, scores))
     order = order[scores[order] < limit][:MOST]
     return [(int(rows[n]), Check.Kind.RELABEL.value, round(float(scores[n]), 6)) for n in order.tolist()]
+
+
+def _new(work: Work) -> npt.NDArray[np.float64] | None:
+    """Probabilities (m, C) of items without answers, of a large pool those of a random part."""
+    path = work.folder / "proba.npy"
+    if not path.exists():
+        return None
+    stored = load_array(path)
+    fresh = work.pool.fresh[work.pool.fresh < len(stored)]
+    if len(fresh) > UNLABELLED:
+        rng = np.random.default_rng([work.round.seed, 5])
+        fresh = np.sort(rng.choice(fresh, UNLABELLED, replace=False))
+    pool = np.asarray(stored[fresh], dtype=np.float64)
+    return pool[~np.isnan(pool).any(axis=1)]
 
 
 def _of_drifting(project: Project, votes: Votes) -> Found:

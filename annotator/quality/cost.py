@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ RIDGE = 3.0  # as if each coefficient had been seen to be zero so many times
 SIZES = """
 SELECT i.row, coalesce(octet_length(i.text), s.width::bigint * s.height, 1)::bigint AS size
 FROM items_item i LEFT JOIN items_asset s ON s.id = i.asset_id
-WHERE i.project_id = %s AND i.archived_at IS NULL AND i.split = 'pool'
+WHERE i.project_id = %s
 """
 TIMED = """
 SELECT coalesce(octet_length(i.text), s.width::bigint * s.height, 1)::float8, a.annotator_id, a.seconds
@@ -34,6 +34,9 @@ class CostModel:
     slope: float
     spread: float
     n: int
+
+    def as_json(self) -> dict[str, float]:
+        return asdict(self)
 
     def median(self, size: Floats) -> Floats:
         """Median seconds (m,) of items of these sizes (characters or pixels)."""

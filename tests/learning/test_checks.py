@@ -13,7 +13,8 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.labeling.models import Annotation
 from annotator.learning import triggers
-from annotator.learning.steps import rank as rank_step
+from annotator.learning.models import LearningSettings
+from annotator.learning.replay import replay_round
 from annotator.learning.suggest import suggest_for
 from annotator.projects.models import Project
 from annotator.quality.label_errors import suspects
@@ -151,22 +152,15 @@ def test_the_model_can_be_asked_about_any_row() -> None:
     assert suggest_for(project.pk, 10**6) is None
 
 
-def test_strategies_that_weigh_cost_get_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compositions_that_weigh_cost_get_seconds_and_replay_with_them() -> None:
     project = world()
-    seen = []
-    original = rank_step._pool
-
-    def watch(work, strategy, rows):  # type: ignore[no-untyped-def]
-        spec = type("Spec", (), {"needs": strategy.spec.needs | {"cost"}})()
-        seen.append(original(work, type("Strategy", (), {"spec": spec})(), rows))
-        return original(work, strategy, rows)
-
-    monkeypatch.setattr(rank_step, "_pool", watch)
     Annotation.objects.update(seconds=4.0)
-    run_round(project)
-    [pool] = seen
-    assert pool.cost.shape == pool.ids.shape
-    assert pool.cost == pytest.approx(4.0, rel=0.05)
+    LearningSettings.objects.filter(project=project).update(composition={"options": {"cost_exponent": 1.0}})
+    round_ = run_round(project)
+    assert round_.state == "published", round_.error
+    assert np.exp(round_.settings["cost_model"]["base"]) == pytest.approx(4.0, rel=0.3)
+    Annotation.objects.update(seconds=40.0)
+    assert replay_round(round_).same is True
 
 
 def test_few_labels_and_one_class_hold_no_suspects() -> None:

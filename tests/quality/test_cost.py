@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from annotator.quality.cost import fit_cost
+from annotator.items.models import Item
+from annotator.labeling.models import Annotation
+from annotator.learning.costs import kept_model, pool_cost
+from annotator.quality.cost import CostModel, cost_model, fit_cost
 from tests.factories import join, make_items, make_project
 from tests.learning.world import answer
 
@@ -47,15 +52,25 @@ def test_one_person_and_one_size_are_no_trouble() -> None:
 
 
 @pytest.mark.django_db
-def test_a_pool_costs_what_its_answers_took() -> None:
-    from annotator.learning.costs import pool_cost
-
+def test_a_pool_costs_what_its_answers_took_and_keeps_to_it() -> None:
     project = make_project()
     items = make_items(project, 6)
-    rows = np.array([4, 5])
-    assert pool_cost(project.pk, rows).tolist() == [1.0, 1.0]
+    rows, record = np.array([4, 5]), dict[str, Any]()
+    assert pool_cost(project.pk, rows, cost_model(project.pk)).tolist() == [1.0, 1.0]
     person = join(project)
     for item in items[:3]:
-        found = answer(project, person, item, "cat")
-        type(found).objects.filter(pk=found.pk).update(seconds=5.0)
-    assert pool_cost(project.pk, rows).tolist() == pytest.approx([5.0, 5.0])
+        answer(project, person, item, "cat")
+    Annotation.objects.update(seconds=5.0)
+    assert pool_cost(project.pk, rows, kept_model(project.pk, record)).tolist() == pytest.approx([5.0, 5.0])
+    Annotation.objects.update(seconds=50.0)
+    assert pool_cost(project.pk, rows, kept_model(project.pk, record)).tolist() == pytest.approx([5.0, 5.0])
+
+
+@pytest.mark.django_db
+def test_long_texts_cost_more_where_answers_said_so() -> None:
+    project = make_project()
+    items = make_items(project, 3)
+    for item, length in zip(items, (10, 1_000, 10), strict=True):
+        Item.objects.filter(pk=item.pk).update(text="a" * length)
+    costs = pool_cost(project.pk, np.arange(3), CostModel(0.0, 0.5, 0.1, 100))
+    assert costs.tolist() == pytest.approx([11**0.5, 1_001**0.5, 11**0.5])

@@ -10,6 +10,7 @@ from annotator.labeling.models import QueueEntry
 from annotator.learning.pool import servable_pool
 from annotator.projects.models import Project
 from annotator.projects.services import update_project
+from annotator.quality.services import add_gold
 from annotator.workspace.items_selectors import Filters, browse
 from annotator.workspace.selectors import progress
 from tests.factories import join, make_items, make_project
@@ -89,3 +90,14 @@ def test_an_item_that_wanted_several_labels_wants_them_under_a_larger_share() ->
     before = wanted(small, 1_000)
     small.overlap_share = 0.6
     assert all(a <= b for a, b in zip(before, wanted(small, 1_000), strict=True))
+
+
+def test_gold_is_no_progress() -> None:
+    project = make_project()
+    items = make_items(project, 4)
+    for item in items[:2]:
+        add_gold(project=project, item_id=item.pk, classes=["cat"], by=None)
+    for item in items[:3]:
+        vote(project, item, "cat")
+    found = progress(project)
+    assert (found.items, found.complete, found.started, found.answers) == (2, 1, 1, 3)

@@ -22,7 +22,7 @@ from annotator.learning import choosing, filtering
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.choosing import Chosen
 from annotator.learning.committee import MemberOptions, affordable, draws
-from annotator.learning.costs import pool_cost
+from annotator.learning.costs import kept_model, pool_cost
 from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.errors import RankingFailed
 from annotator.learning.models import Round
@@ -194,7 +194,8 @@ def _pool(work: Work, strategy: Strategy, rows: Ints, options: MemberOptions | N
     if "features" in needs:
         signals["features"] = _pool_features(work, rows)
     if "cost" in needs:
-        signals["cost"] = pool_cost(work.round.project_id, rows)
+        project_id = work.round.project_id
+        signals["cost"] = pool_cost(project_id, rows, kept_model(project_id, work.round.settings))
     return Pool(ids=rows, multi_label=work.multi, outlier=work.outlier, **signals)
 
 
