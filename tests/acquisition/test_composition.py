@@ -261,4 +261,4 @@ def test_terms_run_where_they_are_told_to():
         strategy, params = strategy_of(composition, run=run)
         strategy.select(*example(), 10, rng(), **params)
     assert [key for key, _ in ran] == ["margin", "margin", "kmeans"]
-    assert ran[2][1] == {"max_pool": 20_000}
+    assert ran[2][1] == {name: one["default"] for name, one in registry.get("kmeans").spec.params.items()}
