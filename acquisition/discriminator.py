@@ -8,7 +8,7 @@ import numpy as np
 from acquisition.arrays import Array, namespace, on_cpu, to_numpy
 from acquisition.space import blocks, make_space
 
-WIDTH = 256
+WIDTH = 128
 # Rows among which the typical distance is measured.
 _PROBES = 500
 _RIDGE = 1e-3
@@ -30,10 +30,13 @@ class CosineMap:
     def __call__(self, rows: Array) -> Array:
         """(n, W + 1) of rows (n, D), the last column ones."""
         xp = namespace(rows)
-        angles = rows @ self.directions
-        angles += self.phases[None, :]
-        ones = xp.ones((rows.shape[0], 1), dtype=rows.dtype, device=array_api_compat.device(rows))
-        return xp.concat([xp.cos(angles) * (2 / self.phases.shape[0]) ** 0.5, ones], axis=1)
+        width = self.phases.shape[0]
+        mapped = xp.ones((rows.shape[0], width + 1), dtype=rows.dtype, device=array_api_compat.device(rows))
+        for start, stop in blocks(rows.shape[0], width, cpu=on_cpu(rows)):
+            angles = rows[start:stop, :] @ self.directions
+            angles += self.phases[None, :]
+            mapped[start:stop, :width] = xp.cos(angles) * (2 / width) ** 0.5
+        return mapped
 
 
 def make_map(rows: Array, rng: np.random.Generator, *, width: int = WIDTH) -> CosineMap:
@@ -55,10 +58,13 @@ def make_map(rows: Array, rng: np.random.Generator, *, width: int = WIDTH) -> Co
     )
 
 
-def fit(mapping: CosineMap, ours: Array, theirs: Array, start: Array | None = None) -> Array:
-    """Weights (W + 1,) that tell `theirs` (m, D) from `ours` (l, D); both sides weigh alike. `start`: where to begin."""
+def fit(ours: Array, theirs: Array, start: Array | None = None) -> Array:
+    """Weights (W,) that tell mapped rows `theirs` (m, W) from `ours` (l, W); both sides weigh alike.
+
+    `start`: weights to begin with.
+    """
     xp = namespace(ours)
-    rows = xp.concat([mapping(ours), mapping(theirs)])
+    rows = xp.concat([ours, theirs])
     device = array_api_compat.device(rows)
     first = xp.arange(rows.shape[0], device=device) < ours.shape[0]
     ones = xp.ones((rows.shape[0],), dtype=rows.dtype, device=device)
@@ -85,11 +91,9 @@ def fit(mapping: CosineMap, ours: Array, theirs: Array, start: Array | None = No
     return weights
 
 
-def probability(mapping: CosineMap, rows: Array, weights: Array) -> Array:
-    """(n,): how sure it is that a row is one of `theirs`."""
-    xp = namespace(rows)
-    parts = blocks(rows.shape[0], weights.shape[0], cpu=on_cpu(rows))
-    return xp.concat([_sigmoid(mapping(rows[start:stop, :]) @ weights) for start, stop in parts])
+def probability(rows: Array, weights: Array) -> Array:
+    """(n,): how sure it is that a mapped row is one of `theirs`."""
+    return _sigmoid(rows @ weights)
 
 
 def _loss(rows: Array, mass: Array, ridge: Array, weights: Array) -> float:

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition.arrays import Array, namespace, take_rows, to_numpy
-from acquisition.discriminator import CosineMap, fit, make_map, probability
+from acquisition.discriminator import fit, make_map, probability
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_order
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._features import NORMALISE_PARAM, View, arrange, max_pool_param
+from acquisition.strategies._features import NORMALISE_PARAM, arrange, max_pool_param
 
 # Rows of each side that the classifier learns from.
 MOST_ROWS = 5_000
@@ -55,7 +55,8 @@ def discriminative(
     others in the last step. Rows outside the sample: NaN.
     """
     view = arrange(pool, labeled, max_pool, rng, normalise=normalise, centre=True, with_known=True)
-    picks, worth = _choose(view, make_map(view.features, rng), min(n, len(view)), steps)
+    mapping = make_map(view.features, rng)
+    picks, worth = _choose(mapping(view.features), mapping(view.known), min(n, len(view)), steps)
     utility = view.over_pool(worth)
 
     def explain(row: int) -> Mapping[str, object]:
@@ -73,29 +74,23 @@ def discriminative(
 
 
 def _choose(
-    view: View, mapping: CosineMap, n: int, steps: int
+    rows: Array, known: Array, n: int, steps: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Picks (n,) in order and worth (m,)."""
-    worth = np.full(len(view), 0.5)
-    free = np.ones(len(view), dtype=bool)
+    """Picks (n,) in order and worth (m,), of mapped rows (m, W) beside known ones (l, W)."""
+    xp = namespace(rows)
+    worth = np.full(rows.shape[0], 0.5)
+    free = np.ones(rows.shape[0], dtype=bool)
     picks = np.empty(0, dtype=np.int64)
     weights: Array | None = None
     for part in np.array_split(np.arange(n), min(steps, max(1, n))):
         open_rows = np.flatnonzero(free)
-        labelled = _labelled(view, picks)
+        # What counts as labelled, the batch so far first; rows are in random order, so the first ones are a sample.
+        labelled = xp.concat([take_rows(rows, picks), known])[:MOST_ROWS, :]
         if labelled.shape[0]:
-            # Rows are in random order, so the first ones are a sample.
-            unlabelled = take_rows(view.features, open_rows[:MOST_ROWS])
-            weights = fit(mapping, labelled, unlabelled, weights)
-            worth[open_rows] = to_numpy(probability(mapping, view.features, weights))[open_rows]
+            weights = fit(labelled, take_rows(rows, open_rows[:MOST_ROWS]), weights)
+            worth[open_rows] = to_numpy(probability(rows, weights))[open_rows]
         # Without a classifier all are alike, and the first ones are a random draw.
         new = open_rows[np.argsort(-worth[open_rows], kind="stable")[: len(part)]]
         free[new] = False
         picks = np.concatenate([picks, new])
     return picks, worth
-
-
-def _labelled(view: View, picks: npt.NDArray[np.int64]) -> Array:
-    """What counts as labelled, the batch so far first: of many, no more than are learned from."""
-    chosen = take_rows(view.features, picks)
-    return namespace(chosen).concat([chosen, view.known])[:MOST_ROWS, :]
