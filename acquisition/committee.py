@@ -8,11 +8,13 @@ members are made is told by `member_params`, which a strategy on draws adds to i
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import array_api_compat
 
 from acquisition.arrays import Array, contiguous, namespace, on_cpu, xlogx
+from acquisition.params import Properties, for_signal
 
 # As in `acquisition.arrays`: a block should stay in a core's second-level cache; a GPU wants few, large blocks.
 _BLOCK_ELEMENTS_CPU = 1 << 17
@@ -51,6 +53,29 @@ def member_params(*, kind: str = "ensemble", members: int = 10) -> Mapping[str, 
             "x-signal": "draws",
         },
     }
+
+
+@dataclass(frozen=True)
+class MemberOptions:
+    """How many members, of which kind ('ensemble', 'dropout'), and the dropout rate."""
+
+    members: int
+    member_kind: str
+    dropout: float
+
+    @classmethod
+    def of(cls, *chosen: tuple[Properties, Mapping[str, Any]]) -> Self:
+        """What the parameters (schemas, values) of a strategy ask for; of several, the one with most members decides.
+
+        A strategy that says nothing of how its draws are to be made gets the usual ones.
+        """
+        asked = [for_signal(properties, values, "draws") for properties, values in chosen]
+        usual = for_signal(member_params(), {}, "draws")
+        complete = [usual | {name: one[name] for name in usual if name in one} for one in asked if one]
+        return cls(**max(complete, key=lambda one: int(one["members"]), default=usual))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 def map_draws(function: Callable[[Array], Array], draws: Array) -> Array:

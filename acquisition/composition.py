@@ -135,6 +135,10 @@ class Composition:
         changed = {name: value for name, value in self.options.items() if value != OPTIONS[name]["default"]}
         return {"terms": [term.as_json() for term in self.terms], "options": changed}
 
+    def parts(self) -> list[tuple[parameters.Properties, Mapping[str, Any]]]:
+        """Parameter schemas and values of each term: how its signals are to be made stands there."""
+        return [(registry.get(term.strategy).spec.params, term.params) for term in self.terms]
+
     @property
     def plain(self) -> bool:
         """One strategy and nothing that changes its ranking."""

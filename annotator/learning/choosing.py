@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acquisition import presets, registry
+from acquisition import presets
 from acquisition.composition import Composition, Run, Term, run_directly, strategy_of, title_of
 from acquisition.errors import AcquisitionError, ParameterError
-from acquisition.params import Properties
 from acquisition.presets import Plan, State
 from acquisition.ranking import Note
 from acquisition.registry import Strategy
@@ -61,10 +60,6 @@ class Chosen:
         if not self.composition.plain:
             found["composition"] = self.composition.as_json()
         return found
-
-    def parts(self) -> list[tuple[Properties, Mapping[str, Any]]]:
-        """Parameter schemas and values of each term: how its signals are to be made stands there."""
-        return [(registry.get(term.strategy).spec.params, term.params) for term in self.composition.terms]
 
 
 def choose(settings: Mapping[str, Any], state: State, *, run: Run = run_directly) -> Chosen:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.committee import member_params
+from acquisition.committee import MemberOptions
 from acquisition.hashing import item_keys
-from acquisition.params import Properties, for_signal
 from annotator import env
 from annotator.learning.arrays import save_arrays
 from annotator.learning.classes import to_classes
@@ -22,29 +17,6 @@ from models_zoo.errors import Cancelled
 
 MOST_ENTRIES = 1 << 27  # probabilities of all members that are held at a time: 512 MiB
 SHARD_ENTRIES = 1 << 24  # of these, so many between two looks at whether to stop
-
-
-@dataclass(frozen=True)
-class MemberOptions:
-    """How many members, of which kind ('ensemble', 'dropout'), and the dropout rate."""
-
-    members: int
-    member_kind: str
-    dropout: float
-
-    @classmethod
-    def of(cls, *chosen: tuple[Properties, Mapping[str, Any]]) -> MemberOptions:
-        """What the parameters (schemas, values) of a strategy ask for; of several, the one with most members decides.
-
-        A strategy that says nothing of how its draws are to be made gets the usual ones.
-        """
-        asked = [for_signal(properties, values, "draws") for properties, values in chosen]
-        usual = for_signal(member_params(), {}, "draws")
-        complete = [usual | {name: one[name] for name in usual if name in one} for one in asked if one]
-        return cls(**max(complete, key=lambda one: int(one["members"]), default=usual))
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def affordable(rows: Ints, *, classes: int, options: MemberOptions, seed: int) -> Ints:

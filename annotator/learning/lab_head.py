@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from annotator.learning.committee import MemberOptions
+from acquisition.committee import MemberOptions
 from models_zoo.ensemble import dropout_ensemble, fit_ensemble
 from models_zoo.head import HeadState, fit_head
 from models_zoo.tuning import retune

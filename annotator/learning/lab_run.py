@@ -15,6 +15,7 @@ import numpy.typing as npt
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from acquisition.committee import MemberOptions
 from acquisition.errors import StrategyStopped
 from acquisition.presets import State
 from acquisition.registry import Strategy
@@ -25,7 +26,6 @@ from annotator.items.features import open_store
 from annotator.jobs.services import JobCancelled, JobRun
 from annotator.learning import choosing, lab
 from annotator.learning.choosing import Chosen
-from annotator.learning.committee import MemberOptions
 from annotator.learning.encode import others_wait
 from annotator.learning.lab_data import LabLabels, freeze_labels, unpack
 from annotator.learning.lab_head import LabHead
@@ -80,7 +80,7 @@ class Bench:
         def signals(needs: frozenset[str], unlabelled: Any) -> dict[str, Any]:
             if "draws" not in needs:
                 return {}
-            return {"draws": head.draws(unlabelled, MemberOptions.of(*asked[-1].parts()))}
+            return {"draws": head.draws(unlabelled, MemberOptions.of(*asked[-1].composition.parts()))}
 
         done = replay(
             features=self.features[pool],

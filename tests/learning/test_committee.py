@@ -10,14 +10,14 @@ from django.urls import reverse
 
 from acquisition import committee as scores
 from acquisition import registry
-from acquisition.committee import map_draws, member_params
+from acquisition.committee import MemberOptions, map_draws, member_params
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_utility
 from acquisition.registry import StrategySpec, strategy
 from annotator.common.errors import Conflict
 from annotator.learning import catalogue, committee
 from annotator.learning.arrays import load_array
-from annotator.learning.committee import MemberOptions, affordable
+from annotator.learning.committee import affordable
 from annotator.learning.folders import round_folder
 from annotator.learning.models import LearningSettings, Round
 from annotator.learning.replay import replay_round

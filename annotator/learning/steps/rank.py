@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acquisition.committee import MemberOptions
 from acquisition.composition import Run
 from acquisition.errors import StrategyStopped
 from acquisition.isolate import run_isolated
@@ -21,7 +22,7 @@ from annotator import env
 from annotator.learning import choosing, filtering
 from annotator.learning.arrays import load_array, save_array, save_arrays, save_json
 from annotator.learning.choosing import Chosen
-from annotator.learning.committee import MemberOptions, affordable, draws
+from annotator.learning.committee import affordable, draws
 from annotator.learning.costs import kept_model, pool_cost
 from annotator.learning.earlier import earlier_proba, earlier_round
 from annotator.learning.errors import RankingFailed
@@ -49,7 +50,7 @@ def rank(work: Work) -> None:
     held = filtering.held_back(
         work, choice, np.setdiff1d(fresh, np.union1d(known, unscored), assume_unique=True)
     )
-    options = MemberOptions.of(*choice.parts()) if "draws" in strategy.spec.needs else None
+    options = MemberOptions.of(*choice.composition.parts()) if "draws" in strategy.spec.needs else None
     scored = known
     if options is not None:
         scored = affordable(known, classes=len(work.class_keys), options=options, seed=work.round.seed)
