@@ -15,7 +15,7 @@ from acquisition.errors import PoolError
 from acquisition.filters import keep_by_model, last_in_order
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
-from acquisition.presets import Plan, Stage, State
+from acquisition.presets import Plan, State
 from acquisition.registry import Strategy
 
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
@@ -33,7 +33,7 @@ class Asked:
     strategy: Strategy
     params: Mapping[str, Any]
     composition: Composition
-    stage: Stage
+    stage: str
 
 
 # (who is asked, features of the rows it may choose from (n, D)) -> further signals of these by name, each (n, ...)

@@ -1,5 +1,7 @@
 """Worked examples of the strategies on features: small enough to be done by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from acquisition.discriminator import fit, make_map, probability
 from acquisition.errors import PoolError
 from acquisition.pool import Labeled, Pool
 from acquisition.strategies import cluster_margin as cluster_margin_module
+from acquisition.strategies import discriminative as discriminative_module
 from acquisition.strategies import typicality as typicality_module
 from acquisition.strategies.clue import _soften
 from acquisition.strategies.density_weighted import mean_cosine
@@ -22,9 +25,11 @@ ON_FEATURES = (
     "badge",
     "clue",
     "cluster_margin",
+    "contrastive",
     "core_set",
     "density_weighted",
     "discriminative",
+    "gradient_length",
     "graph_cut",
     "kmeans",
     "probcover",
@@ -46,6 +51,7 @@ def select(key, n, *, features, proba=None, known=None, classes=2, seed=0, **par
         ids=1_000_000 + np.arange(0 if known is None else len(known)),
         n_classes=classes if proba is None else proba.shape[1],
         features=known,
+        proba=None if known is None or proba is None else proba[: len(known)],
     )
     pool = Pool(np.arange(len(features)), features=features, proba=proba)
     return registry.get(key).select(pool, labeled, n, rng(seed), **params)
@@ -55,13 +61,45 @@ def codes(ranking):
     return {note.code for note in ranking.notes}
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
 @pytest.mark.parametrize("key", ON_FEATURES)
-def test_features_that_are_not_finite_are_refused(key):
+def test_features_that_are_not_finite_are_refused(key, bad):
     features = rng().normal(size=(200, 4))
-    features[150, 2] = np.inf
+    features[150, 2] = bad
     proba = rng().dirichlet(np.ones(3), 200)
     with pytest.raises(PoolError, match="infinite"), np.errstate(invalid="ignore"):
-        select(key, 200, features=features, proba=proba)
+        select(key, 200, features=features, proba=proba, known=features[:5])
+
+
+@pytest.mark.parametrize("key", ["core_set", "discriminative", "graph_cut", "typicality"])
+def test_labelled_items_beyond_the_cap_are_sampled_in_sight(key):
+    ranking = select(
+        key, 5, features=rng(0).normal(size=(150, 3)), known=rng(1).normal(size=(120, 3)), max_pool=100
+    )
+    (note,) = [note for note in ranking.notes if note.code == "labelled-sampled"]
+    assert note.values == {"used": 100, "size": 120}
+    assert "labelled-sampled" not in codes(
+        select(key, 5, features=rng(0).normal(size=(150, 3)), known=rng(1).normal(size=(90, 3)), max_pool=100)
+    )
+
+
+def test_probcover_leaves_no_label_out():
+    """A label on every item: nothing is left to cover, however few items are considered."""
+    features = np.arange(200.0)[:, None]
+    ranking = select(
+        "probcover", 5, features=features, known=features, radius=0.5, normalise=False, max_pool=100
+    )
+    assert np.nanmax(ranking.utility) == 0
+    assert codes(ranking) >= {"sampled", "filled"}
+    assert "labelled-sampled" not in codes(ranking)
+
+
+def test_the_classifier_says_of_how_many_labels_it_learns(monkeypatch):
+    monkeypatch.setattr(discriminative_module, "MOST_ROWS", 30)
+    ranking = select(
+        "discriminative", 5, features=rng(0).normal(size=(80, 3)), known=rng(1).normal(size=(50, 3))
+    )
+    assert [note.values for note in ranking.notes] == [{"used": 30, "size": 50}]
 
 
 # Core-set: pool at 1, 4, 5 and 10 with a label at 0. 10 is farthest; then 5 is 5 from both; then 4 and 1 are 1 away.
@@ -88,6 +126,14 @@ def test_core_set_can_pass_over_outliers():
     passed = select("core_set", 4, features=features, known=line(0), normalise=False, outliers=0.1)
     assert passed.order[0] == 8
     assert 9 not in passed.order
+
+
+def test_core_set_goes_on_when_fewer_are_left_than_may_be_passed_over():
+    # Eight copies of one item, which is labelled, and two others: there are two to choose, not none.
+    features = line(0, 0, 0, 0, 0, 0, 0, 0, 5, 9)
+    ranking = select("core_set", 2, features=features, known=line(0), normalise=False, outliers=0.2)
+    assert ranking.order.tolist() == [8, 9]
+    assert "filled" not in codes(ranking)
 
 
 def test_core_set_compares_directions_unless_told_otherwise():
@@ -203,6 +249,40 @@ def test_one_bin_is_the_order_of_the_cut():
     rows = features / np.linalg.norm(features, axis=1, keepdims=True)
     ranking = select("graph_cut", 8, features=features, bins=1)
     np.testing.assert_array_equal(ranking.order, graph_cut_order(rows, 8))
+
+
+def cone(seed, size):
+    """Unit rows around one direction: on average their cosine is about a half."""
+    rows = rng(seed).normal(size=(size, 20)) + 1
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("bins", [1, 10])
+def test_a_sampled_pool_is_weighed_against_labels_as_the_whole_is(bins):
+    """With 600 labels beside 5,000 items, of which 500 are looked at, typical items are chosen as among all."""
+    features, known = cone(0, 5_000), cone(1, 600)
+    typical = (features @ features.mean(axis=0)).mean()
+    found = [
+        select("graph_cut", 40, features=features, known=known, bins=bins, max_pool=cap)
+        for cap in (500, 5_000)
+    ]
+    first = [ranking.order[: 4 if bins > 1 else 40] for ranking in found]
+    sampled, whole = ((features[order] @ features.mean(axis=0)).mean() for order in first)
+    assert whole > typical
+    assert sampled > typical
+
+
+def test_each_of_a_sample_of_labels_stands_for_several():
+    features, known = cone(0, 3_000), cone(1, 1_200)
+    away = -cone(2, 3_000)
+    whole, sampled = (
+        select("graph_cut", 20, features=np.concatenate([features, away]), known=known, bins=1, max_pool=cap)
+        for cap in (6_000, 1_000)
+    )
+    assert "labelled-sampled" in codes(sampled)
+    # The pool pulls nowhere, and labels push off.
+    assert (whole.order >= 3_000).all()
+    assert (sampled.order >= 3_000).all()
 
 
 # BADGE: for p = (0.8, 0.2) the error is (-0.2, 0.2), so the gradient is sqrt(0.08) times as long as the features.
@@ -406,7 +486,23 @@ def test_crowded_groups_are_measured_on_some_of_their_items_and_say_so(monkeypat
     assert np.linalg.norm(features[ranking.order[0]]) < np.median(np.linalg.norm(features, axis=1))
 
 
+def test_typicality_holds_one_working_copy_of_the_features(monkeypatch):
+    monkeypatch.setattr(typicality_module, "MOST_MEMBERS", 500)
+    features = rng(0).normal(size=(20_000, 256)).astype(np.float16)
+    tracemalloc.start()
+    try:
+        select("typicality", 1, features=features)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    working = 2 * features.nbytes  # float32
+    assert peak < 1.5 * working
+
+
 @pytest.mark.parametrize("key", ON_FEATURES)
 def test_reasons_name_their_strategy(key):
-    ranking = select(key, 5, features=rng().normal(size=(50, 4)), proba=rng().dirichlet(np.ones(3), 50))
+    features = rng().normal(size=(50, 4))
+    ranking = select(
+        key, 5, features=features, proba=rng().dirichlet(np.ones(3), 50), known=features[:9] + 0.1
+    )
     assert {reason["kind"] for reason in ranking.reasons(ranking.order)} == {key}
