@@ -14,7 +14,6 @@ from django.test import Client
 from django.urls import reverse
 
 from acquisition.compose import exploration_order
-from acquisition.simulate import replay
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.models import Item
 from annotator.jobs.models import Job
@@ -208,27 +207,6 @@ def test_several_classes_at_once_are_replayed_too() -> None:
     backtest = play(project, seeds=3, budget=20)
     assert backtest.state == "done", backtest.job and backtest.job.error
     assert not backtest.runs.exclude(error="").exists()
-
-
-def test_filters_hold_back_in_a_backtest_what_they_hold_back_in_a_round(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The surest items only, against the same strategy without a filter: other items are asked for."""
-    project = labelled(learning={"composition": {"options": {"min_confidence": 0.9}}, "cold_labels": 0})
-    asked: list[list[int]] = []
-
-    def watch(**given: Any) -> Any:
-        done = replay(**given)
-        asked.append(done.ids.tolist())
-        return done
-
-    monkeypatch.setattr(lab_run, "replay", watch)
-    backtest = play(project, strategies=["own", settings_of(project).strategy], budget=30)
-    assert not backtest.runs.exclude(error="").exists()
-    [own, plain, *_] = [run.name for run in backtest.runs.order_by("pk")]
-    assert (own, plain) == ("own", settings_of(project).strategy)
-    assert asked[0][:10] == asked[1][:10]
-    assert asked[0] != asked[1]
 
 
 class Killed(BaseException):
