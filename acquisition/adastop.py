@@ -8,6 +8,7 @@ ones identical strategies are told apart twice as often as the level says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,7 @@ DIGITS = 10  # permuted sums that differ by rounding only are equal
 
 
 class ComparisonError(AcquisitionError, ValueError):
-    """Blocks of different size, a pair of unknown names, or a level outside (0, 1)."""
+    """Blocks of different size, values that are not finite, a pair of unknown names, or a level outside (0, 1)."""
 
     code = "invalid-comparison"
 
@@ -224,4 +225,7 @@ def _block_size(
     sizes = {len(block) for blocks in results.values() for block in blocks}
     if len(sizes) > 1 or 0 in sizes:
         raise ComparisonError(f"Blocks must be equally large and not empty, not of sizes {sorted(sizes)}.")
+    for name, blocks in results.items():
+        if not all(math.isfinite(value) for block in blocks for value in block):
+            raise ComparisonError(f"The results of '{name}' hold NaN or infinite values.")
     return sizes.pop() if sizes else 1

@@ -174,13 +174,19 @@ def sum_by_label(rows: Array, label: Array, size: int, weights: Array | None = N
         data = np.ones(len(label), dtype=rows.dtype) if weights is None else weights
         belongs = scipy.sparse.csc_array((data, label, np.arange(len(label) + 1)), shape=(size, len(label)))
         return np.asarray(belongs @ rows)
-    if weights is not None:
-        rows = rows * weights[:, None]
-    if array_api_compat.is_torch_array(rows):
-        totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=array_api_compat.device(rows))
-        return totals.index_add(0, label, rows)
-    one_hot = xp.astype(label[None, :] == xp.arange(size)[:, None], rows.dtype)
-    return one_hot @ rows
+    device = array_api_compat.device(rows)
+    totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=device)
+    if array_api_compat.is_torch_array(rows) and on_cpu(rows):
+        return totals.index_add(0, label, rows if weights is None else rows * weights[:, None])
+    # Products and not `index_add`: on a GPU that adds in any order, and no two sums would be the same.
+    numbers = xp.arange(size, device=device)[:, None]
+    step = max(1, _BLOCK_ELEMENTS_GPU // max(size, rows.shape[1]))
+    for start in range(0, rows.shape[0], step):
+        belongs = xp.astype(label[None, start : start + step] == numbers, rows.dtype)
+        if weights is not None:
+            belongs = belongs * weights[None, start : start + step]
+        totals = totals + belongs @ rows[start : start + step, :]
+    return totals
 
 
 def top_k(values: Array, k: int) -> Array:

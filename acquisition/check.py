@@ -207,6 +207,17 @@ def is_finite_at_zero_and_one(strategy: Strategy) -> None:
             raise StrategyError(f"utility {utility[~np.isfinite(utility)][0]} ({task}, {values})")
 
 
+def has_an_opinion(strategy: Strategy) -> None:
+    """on the plain example some item has a utility, and two have different ones unless it is batch aware"""
+    for task in sorted(strategy.spec.tasks):
+        utility = _select(strategy, *example(task=task), 10).utility
+        known = utility[~np.isnan(utility)]
+        if not len(known):
+            raise StrategyError(f"no item has a utility ({task})")
+        if not strategy.spec.batch_aware and known.min() == known.max():
+            raise StrategyError(f"all items have the utility {known[0]} ({task})")
+
+
 def leaves_its_input_alone(strategy: Strategy) -> None:
     """writes into no array of the pool or the labelled set (they are read-only here, as memory maps are)"""
     for task, values in _cases(strategy):
@@ -275,6 +286,7 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     follows_ids_and_not_rows,
     survives_duplicates,
     is_finite_at_zero_and_one,
+    has_an_opinion,
     leaves_its_input_alone,
     works_with_a_class_of_outliers,
     works_without_a_round_before,

@@ -186,11 +186,13 @@ def serve(
     share: float = 0.0,
     seed: int,
     rng: np.random.Generator,
+    held: Ints | None = None,
 ) -> Served:
     """What a ranking of at least n ids puts on the queue: its order, loosened by `beta`, with exploration draws.
 
     jointly: the strategy is batch-aware, so that its order is the choice and no noise is added. mode None: the
-    one that fits the utilities. seed: that of the project's exploration keys. The pool is all of `ranking.ids`.
+    one that fits the utilities. seed: that of the project's exploration keys. held (h,): ids that filters keep from being
+    ranked, in the order in which they come after all that are. The pool is all of `ranking.ids` and of these.
     """
     if jointly or beta is None or np.isinf(beta):
         ids, q = ranking.order[:n], np.ones(min(n, len(ranking.order)))
@@ -198,7 +200,22 @@ def serve(
         mode = mode or fitting_mode(ranking.utility)
         draw = stochastic_top_k(ranking.utility, n, mode=mode, beta=beta, rng=rng, ids=ranking.ids)
         ids, q = ranking.ids[draw.positions], draw.q
-    return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)
+    if held is None or not len(held):
+        return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)
+    late = held[: max(0, n - len(ids))]
+    everything = np.concatenate([ranking.ids, held])
+    # Behind what is ranked the ranking draws none of the others.
+    beyond = dict.fromkeys(held[len(late) :].tolist(), 0.0)
+    return serve_order(
+        np.concatenate([ids, late]),
+        np.concatenate([q, np.ones(len(late))]),
+        exploration_order(seed, everything, n),
+        share,
+        n,
+        len(everything),
+        rng,
+        beyond,
+    )
 
 
 class _Stream:

@@ -352,7 +352,7 @@ def _base(
     utilities = [ranking.utility for ranking in found]
     how = composition.options["normalise"]
     if len(found) == 1 and np.nanmin(utilities[0], initial=0.0) >= 0:
-        worth = utilities[0].astype(np.float64)
+        worth = utilities[0].astype(np.float64) ** terms[0].strength
     else:
         worth = product(utilities, [term.strength for term in terms], how)
     if exponent:

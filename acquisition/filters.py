@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.arrays import Array, map_classes_first, namespace, take_rows, to_numpy
+from acquisition.arrays import Array, Ints, map_classes_first, namespace, take_rows, to_numpy
+from acquisition.hashing import item_keys
 from acquisition.ranking import Note
 
 Mask = npt.NDArray[np.bool_]
@@ -87,6 +88,18 @@ def keep_by_model(
     elif options["max_outlier"] < 1:
         notes.append(Note("filter-off", "The filter of outliers is off: no class is marked as outlier."))
     return kept, tuple(notes)
+
+
+def last_in_order(ids: Ints, options: Mapping[str, Any], outlier: Array | None, seed: int) -> Ints:
+    """Positions of held-back ids (h,) in the order in which they come after all others.
+
+    By their probability of being outliers (h,), least first, where these are held back (NaN counts as 1); equal ones, and
+    all where there is no such class, in the order of their ids' hashes.
+    """
+    order = np.argsort(item_keys(seed, ids))
+    if outlier is None or options["max_outlier"] >= 1:
+        return order
+    return order[np.argsort(np.nan_to_num(to_numpy(outlier)[order], nan=1.0), kind="stable")]
 
 
 def needs_of(options: Mapping[str, Any]) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """Foreign strategies in a process of their own, which can be ended: `python -m acquisition.isolate FOLDER` is that process.
 
 It gets the arrays as files (those that are mapped already are mapped again, not copied), no environment but what Python
-needs, a limit of memory, and leaves its ranking as files. Crashing, hanging, or exiting it harms nobody.
+needs, limits of memory and of the size of a file, and leaves its ranking as files. Crashing, hanging, or exiting it harms
+nobody. What it started is ended with it, also in a session of its own; only what wiped its environment is not found.
 """
 
 import contextlib
@@ -13,7 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +32,16 @@ from acquisition.pool import SIGNALS, Labeled, Pool
 from acquisition.ranking import Note, Ranking, checked_utility
 from acquisition.registry import Strategy
 
-SECONDS, MEMORY_MB, EXPLAINED = 120.0, 4_096, 2_000
+SECONDS, MEMORY_MB, FILE_MB, EXPLAINED = 120.0, 4_096, 64, 2_000
 LONGEST_MESSAGE = 2_000
+# Any file of the process may have FILE_MB, and so much for each row: its ranking is two numbers a row.
+BYTES_A_ROW = 32
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# By this name in its environment, what the process started is found again.
+RUN_MARK = "ANNOTATOR_STRATEGY_RUN"
+_LOOKS, _LOOK_SECONDS = 200, 0.01
+# What reading an archive or JSON of any content may raise.
+_UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _LABELED = ("ids", "features", "proba", "targets")
 
 
@@ -45,6 +56,7 @@ def run_isolated(
     folder: Path,
     seconds: float = SECONDS,
     memory_mb: int = MEMORY_MB,
+    file_mb: int = FILE_MB,
     explained: int = EXPLAINED,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Ranking:
@@ -60,6 +72,7 @@ def run_isolated(
         "seed": draw_seed(rng),
         "params": dict(params),
         "memory_mb": memory_mb,
+        "file_bytes": file_mb * 2**20 + BYTES_A_ROW * len(pool),
         "explained": explained,
         "pool": {name: _write(folder, f"pool-{name}", getattr(pool, name)) for name in ("ids", *SIGNALS)},
         "labeled": {name: _write(folder, f"labeled-{name}", getattr(labeled, name)) for name in _LABELED},
@@ -69,7 +82,7 @@ def run_isolated(
     }
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     _wait(strategy, folder, seconds, should_stop)
-    return _result(strategy, pool, folder)
+    return _result(strategy, pool, n, folder)
 
 
 def main(folder: Path) -> int:
@@ -77,6 +90,7 @@ def main(folder: Path) -> int:
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     limit = request["memory_mb"] * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"], request["file_bytes"]))
     try:
         ranking = _select(request)
         told = ranking.reasons(ranking.order[: request["explained"]])
@@ -103,6 +117,7 @@ def _select(request: Mapping[str, Any]) -> Ranking:
 
 def _wait(strategy: Strategy, folder: Path, seconds: float, should_stop: Callable[[], bool]) -> None:
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment[RUN_MARK] = token = uuid.uuid4().hex
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     with (folder / "output.txt").open("wb") as output:
         child = subprocess.Popen(
@@ -117,8 +132,7 @@ def _wait(strategy: Strategy, folder: Path, seconds: float, should_stop: Callabl
         try:
             _watch(child, strategy, seconds, should_stop)
         finally:
-            # Its own children too: they are of its session.
-            _end(child)
+            _end(child, token)
     if child.returncode != 0:
         raise StrategyFailed(f"'{strategy.spec.title}' failed: {_last_words(folder, child.returncode)}")
 
@@ -140,39 +154,69 @@ def _watch(
             return
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], token: str) -> None:
+    """Ends it with its session, and then whatever left that."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    for _ in range(_LOOKS):
+        # While one is being ended another may have been started.
+        strays = list(_marked(token))
+        if not strays:
+            return
+        for stray in strays:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(stray, signal.SIGKILL)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _marked(token: str) -> Iterator[int]:
+    """Processes that live and have the token in their environment, as every child has unless it wiped it."""
+    mark = f"{RUN_MARK}={token}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        # They come and go, and those of others are not to be read.
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                yield int(path.parent.name)
 
 
 def _last_words(folder: Path, code: int) -> str:
     """What the process said of its error, or how it died and the end of what it printed."""
-    error = folder / "error.json"
-    if error.exists():
-        return str(json.loads(error.read_text(encoding="utf-8"))["message"])
-    printed = (folder / "output.txt").read_text(encoding="utf-8", errors="replace").strip()[-LONGEST_MESSAGE:]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(_end_of(folder / "error.json"))["message"])[:LONGEST_MESSAGE]
+    printed = _end_of(folder / "output.txt").strip()[-LONGEST_MESSAGE:]
     how = f"it was killed by signal {-code}" if code < 0 else f"it exited with status {code}"
     return f"{how}. {printed}".strip()
 
 
-def _result(strategy: Strategy, pool: Pool, folder: Path) -> Ranking:
+def _end_of(path: Path) -> str:
+    """The last so many characters of a file as a message can have, escaped as JSON or not."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 16 * LONGEST_MESSAGE))
+        return file.read().decode("utf-8", errors="replace")
+
+
+def _result(strategy: Strategy, pool: Pool, n: int, folder: Path) -> Ranking:
     """The ranking, checked again: files of foreign code are no evidence of themselves."""
     try:
-        with np.load(folder / "ranking.npz", allow_pickle=False) as saved:
+        with (folder / "ranking.npz").open("rb") as file, np.load(file, allow_pickle=False) as saved:
             order, utility = saved["order"].astype(np.int64), checked_utility(pool, saved["utility"])
         said = json.loads((folder / "said.json").read_text(encoding="utf-8"))
-        reasons = dict(zip(order.tolist(), said["reasons"], strict=False))
+        reasons = dict(zip(order.tolist(), map(dict, said["reasons"]), strict=False))
         notes = tuple(
             Note(
                 str(note["code"]),
                 str(note["message"]),
                 {name: value for name, value in note.items() if name not in ("code", "message")},
             )
-            for note in said["notes"]
+            for note in map(dict, said["notes"])
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise StrategyFailed(f"'{strategy.spec.title}' left no ranking: {error}") from error
+    if order.shape != (min(n, len(pool)),):
+        raise StrategyError(
+            f"'{strategy.spec.title}' ranked {order.size} items; {min(n, len(pool))} were asked for."
+        )
     if len(np.unique(order)) != len(order) or not np.isin(order, pool.ids).all():
         raise StrategyError(f"'{strategy.spec.title}' ranked an item twice, or one that is not in the pool.")
     kind = strategy.spec.key

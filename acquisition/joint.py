@@ -68,19 +68,39 @@ class Configurations:
         The sample is systematic: a configuration is drawn as often as its weight says, but for rounding. They stand
         in the order of their likeliest member, so that no member gains or loses by chance from sample to sample.
         """
-        joint = (self.posterior[:, None, :] * item[None, :, :]).reshape(-1, item.shape[1])
-        likely = joint.sum(axis=1)
+        likely, peak, favoured = self._answered(item)
         weight = np.repeat(self.weight, len(item)) * likely
         possible = np.flatnonzero(weight > 0)
-        posterior, weight = joint[possible] / likely[possible, None], weight[possible]
+        weight = weight[possible]
         if len(possible) > most:
-            order = np.lexsort((posterior.max(axis=1), posterior.argmax(axis=1)))
+            order = np.lexsort((peak[possible] / likely[possible], favoured[possible]))
             reached = np.cumsum(weight[order], dtype=np.float64)
             ticks = (rng.random() + np.arange(most)) * (reached[-1] / most)
             drawn = np.minimum(np.searchsorted(reached, ticks), len(order) - 1)
             chosen, count = np.unique(order[drawn], return_counts=True)
-            posterior, weight = posterior[chosen], count.astype(weight.dtype)
+            possible, weight = possible[chosen], count.astype(weight.dtype)
+        posterior = self.posterior[possible // len(item)] * item[possible % len(item)]
+        posterior /= likely[possible, None]
         return Configurations(posterior, weight / weight.sum())
+
+    def _answered(self, item: Floats) -> tuple[Floats, Floats, Ints]:
+        """Of each configuration with each answer (S x C,): how likely the answer is, the likeliest member's share of that,
+        and this member."""
+        classes, members = item.shape
+        size = len(self.posterior) * classes
+        likely, peak = (np.empty(size, dtype=np.result_type(self.posterior, item)) for _ in range(2))
+        favoured = np.empty(size, dtype=np.int64)
+        step = max(1, _BLOCK_ENTRIES // (classes * members))
+        for start in range(0, len(self.posterior), step):
+            joint = self.posterior[start : start + step, None, :] * item[None, :, :]
+            joint = joint.reshape(-1, members)
+            rows = slice(start * classes, start * classes + len(joint))
+            likely[rows], peak[rows], favoured[rows] = (
+                joint.sum(axis=1),
+                joint.max(axis=1),
+                joint.argmax(axis=1),
+            )
+        return likely, peak, favoured
 
 
 def choose_jointly(draws: Floats, n: int, rng: np.random.Generator, *, configurations: int) -> JointChoice:

@@ -2,7 +2,16 @@
 
 import array_api_compat
 
-from acquisition.arrays import Array, namespace, on_cpu, smallest_k, smallest_values, widen
+from acquisition.arrays import (
+    Array,
+    Ints,
+    namespace,
+    on_cpu,
+    smallest_k,
+    smallest_values,
+    take_rows,
+    widen,
+)
 from acquisition.space import blocks, make_space
 
 _ROUNDINGS = 8
@@ -50,25 +59,35 @@ def distance_to(features: Array, centres: Array, index: Array) -> Array:
     return xp.concat(found)
 
 
-def neighbour_distances(features: Array, k: int, among: int | None = None) -> Array:
+def neighbour_distances(
+    features: Array, k: int, among: int | None = None, members: Ints | None = None
+) -> Array:
     """Distances (n, min(k, m-1)) of each row to its nearest others, itself excluded, in no particular order.
 
-    Neighbours are sought among the first m = `among` rows (default: all). By the product form of rows moved to their
-    middle; what rounding cannot tell from 0 is 0. O(n m D) time.
+    members: positions (n,) of the rows that are meant (default: all). Neighbours are sought among the first m = `among`
+    of them (default: all). By the product form of rows moved to their middle; what rounding cannot tell from 0 is 0.
+    O(n m D) time; only the m rows are copied.
     """
     xp = namespace(features)
-    rows = widen(features)
-    n = rows.shape[0]
+    n = features.shape[0] if members is None else len(members)
     m = n if among is None else min(among, n)
     k = min(k, m - 1)
+    device = array_api_compat.device(features)
     if k < 1:
-        return xp.zeros((n, 0), dtype=rows.dtype)
-    points = make_space(rows - xp.mean(rows[:m, :], axis=0)[None, :])
-    others = points.part(0, m)
-    device = array_api_compat.device(rows)
+        return xp.zeros((n, 0), dtype=widen(features[:0, :]).dtype, device=device)
+
+    def part(start: int, stop: int) -> Array:
+        if members is None:
+            return widen(features[start:stop, :])
+        return widen(take_rows(features, members[start:stop]))
+
+    among_rows = part(0, m)
+    middle = xp.mean(among_rows, axis=0)[None, :]
+    others = make_space(among_rows - middle)
+    del among_rows
     found = []
-    for start, stop in blocks(n, m, cpu=on_cpu(rows)):
-        block = points.part(start, stop)
+    for start, stop in blocks(n, m, cpu=on_cpu(features)):
+        block = make_space(part(start, stop) - middle)
         squared = block.squared_to(others)
         own = xp.arange(start, max(start, min(stop, m)), device=device)
         squared[own - start, own] = xp.inf

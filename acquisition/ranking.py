@@ -200,6 +200,14 @@ def sampled_note(used: int, size: int) -> Note:
     )
 
 
+def labelled_sampled_note(used: int, size: int) -> Note:
+    return Note(
+        "labelled-sampled",
+        f"Of the {size:,} labelled items, a random sample of {used:,} was compared with.",
+        {"used": used, "size": size},
+    )
+
+
 def _notes(scored: Floats, size: int) -> tuple[Note, ...]:
     notes = []
     unscored = size - len(scored)

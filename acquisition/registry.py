@@ -198,7 +198,8 @@ def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
                 )
             if plugin.spec.key in found:
                 raise StrategyError(f"The key '{plugin.spec.key}' is taken.")
-        except Exception as error:
+        # A module that ends the program when it is imported ends nothing here.
+        except (Exception, SystemExit) as error:
             logger.exception("Strategy plug-in %s of %s failed to load", entry.name, source)
             failures.append(PluginFailure(entry.name, source, f"{type(error).__name__}: {error}"))
         else:

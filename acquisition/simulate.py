@@ -10,20 +10,36 @@ import numpy.typing as npt
 from acquisition import presets, registry
 from acquisition.arrays import Array, Ints, take_rows, to_numpy
 from acquisition.compose import Mode, random_share, serve
-from acquisition.composition import strategy_of
+from acquisition.composition import Composition, strategy_of
 from acquisition.errors import PoolError
+from acquisition.filters import keep_by_model, last_in_order
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
-from acquisition.presets import State
+from acquisition.presets import Plan, State
 from acquisition.registry import Strategy
 
 # (features (l, D), targets (l,) or (l, C), queries, random share (l,)) -> probabilities (q, C) of each of the queries
 FitPredict = Callable[[Array, npt.NDArray[Any], Sequence[Array], npt.NDArray[np.bool_]], Sequence[Array]]
 Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
-# (needs of the strategy, features of the pool (n, D)) -> further signals of the pool by name, each (n, ...)
-Signals = Callable[[frozenset[str], Array], Mapping[str, Any]]
-# (labels so far, whether there is a model) -> the strategy to ask now, with its parameters
-Chooser = Callable[[int, bool], tuple[Strategy, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Who chooses a batch: a strategy with its parameters, and the composition whose hard filters come before it.
+
+    stage 'start': while labels are few or there is no model, and so no filter on what a model says.
+    """
+
+    strategy: Strategy
+    params: Mapping[str, Any]
+    composition: Composition
+    stage: str
+
+
+# (who is asked, features of the rows it may choose from (n, D)) -> further signals of these by name, each (n, ...)
+Signals = Callable[[Asked, Array], Mapping[str, Any]]
+# what there is so far -> who is asked now
+Chooser = Callable[[State], Asked]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +88,10 @@ def replay(
     together, of which a batch is served. While one class was seen, the score is that of always predicting it. Stops
     when the pool is empty. One seed, one result.
 
-    In place of a key, `strategy` may be a function that names the strategy for each batch. `signals` gives what that
-    needs beyond probabilities and features, after the first fit; the probabilities of the fit before are known here.
+    In place of a key, `strategy` may be a function that says who is asked for each batch; hard filters of a composition
+    hold rows back as they do in a round: those come after all others, but for exploration draws. `signals` gives what
+    is needed beyond probabilities and features, draws that is, after the first fit; the probabilities of the fit before
+    are known here.
     `outlier`: index of the class that means 'none of these'. `on_batch` is told the number of labels after each batch,
     and may raise to end it.
     """
@@ -82,12 +100,8 @@ def replay(
         raise PoolError("Features and targets must be equally many.")
     rng = np.random.default_rng(seed)
     exploration_seed = draw_seed(rng)
-    choose = (
-        strategy
-        if callable(strategy)
-        else _chooser(strategy, params or {}, cold_start, n_classes, targets.ndim == 2)
-    )
     multi = targets.ndim == 2
+    choose = strategy if callable(strategy) else follow(plan_of(strategy, cold_start, params))
     known = np.empty(0, dtype=np.int64)
     explored: list[bool] = []
     labels, scores = [], []
@@ -97,15 +111,23 @@ def replay(
         left = np.setdiff1d(np.arange(len(targets)), known)
         if not len(left):
             break
-        unlabelled = take_rows(features, left)
-        now, options = choose(len(known), proba is not None)
+        asked = choose(
+            State(
+                labels=len(known),
+                classes=n_classes,
+                task="multi" if multi else "single",
+                signals=_provided(model=proba is not None, draws=signals is not None),
+            )
+        )
+        kept, held = _filtered(asked, left, proba, targets[known], multi=multi, outlier=outlier, rng=rng)
+        unlabelled = take_rows(features, kept)
         pool = Pool(
-            left,
-            proba=None if proba is None else proba[left],
+            kept,
+            proba=None if proba is None else proba[kept],
             features=unlabelled,
             multi_label=multi,
             outlier=outlier,
-            **_further(now.spec.needs, unlabelled, left, proba, before, signals),
+            **_further(asked, unlabelled, kept, proba, before, signals),
         )
         labeled = Labeled(
             ids=known,
@@ -115,16 +137,17 @@ def replay(
             multi_label=multi,
             proba=None if proba is None else proba[known],
         )
-        ranking = now.select(pool, labeled, max(batch, jointly), rng, **options)
+        ranking = asked.strategy.select(pool, labeled, max(batch, jointly), rng, **asked.params)
         served = serve(
             ranking,
             batch,
-            jointly=now.spec.batch_aware,
+            jointly=asked.strategy.spec.batch_aware,
             mode=mode,
             beta=beta,
             share=share,
             seed=exploration_seed,
             rng=rng,
+            held=held,
         )
         known = np.concatenate([known, served.ids])
         explored += served.explore.tolist()
@@ -142,37 +165,65 @@ def replay(
     return Replay(np.array(labels, dtype=np.int64), np.array(scores), known, np.array(explored, dtype=bool))
 
 
-def _chooser(
-    strategy: str,
-    params: Mapping[str, Any],
-    cold_start: str,
-    n_classes: int,
-    multi: bool,  # noqa: FBT001
-) -> Chooser:
-    """A strategy as soon as there is what it needs, or what a preset plans."""
+def plan_of(strategy: str, cold_start: str, params: Mapping[str, Any] | None = None) -> Plan:
+    """The preset of that name, or the strategy, begun by `cold_start` where it needs a model."""
     if strategy in presets.PRESETS:
-        plan = presets.get(strategy).plan_of(params)
+        return presets.get(strategy).plan_of(params or {})
+    wanted = presets.single(strategy, params)
+    alone = registry.get(strategy).spec.needs <= {"features"}
+    return Plan(
+        start=(wanted if alone else presets.single(cold_start),),
+        then=(wanted,),
+        labels_per_class=0,
+        strict=True,
+    )
 
-        def planned(labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
-            signals = frozenset({"features", "proba"} if model else {"features"})
-            state = State(
-                labels=labels, classes=n_classes, task="multi" if multi else "single", signals=signals
-            )
-            return strategy_of(presets.choose(plan, state).composition)
 
-        return planned
-    wanted, first = registry.get(strategy), registry.get(cold_start)
+def follow(plan: Plan) -> Chooser:
+    """Asks whom the plan names for what there is."""
 
-    def one(_labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001 - as the type says
-        return (wanted, params) if model or wanted.spec.needs <= {"features"} else (first, {})
+    def choose(state: State) -> Asked:
+        found = presets.choose(plan, state)
+        strategy, params = strategy_of(found.composition)
+        return Asked(strategy=strategy, params=params, composition=found.composition, stage=found.stage)
 
-    return one
+    return choose
+
+
+def _provided(*, model: bool, draws: bool) -> frozenset[str]:
+    """Signals that a replay has: before there is a model, features only."""
+    if not model:
+        return frozenset({"features"})
+    return frozenset({"features", "proba", "previous"} | ({"draws"} if draws else set()))
+
+
+def _filtered(
+    asked: Asked,
+    left: Ints,
+    proba: npt.NDArray[Any] | None,
+    known: npt.NDArray[Any],
+    *,
+    multi: bool,
+    outlier: int | None,
+    rng: np.random.Generator,
+) -> tuple[Ints, Ints]:
+    """Of the rows that are left, those that may be ranked, and those that come after all others, in their order."""
+    if proba is None or asked.stage == "start":
+        return left, left[:0]
+    options = asked.composition.options
+    seen = outlier is not None and bool((known[:, outlier] if multi else known == outlier).any())
+    mask, _ = keep_by_model(proba[left], options, multi_label=multi, outlier=outlier, outlier_seen=seen)
+    if mask.all():
+        return left, left[:0]
+    held = left[~mask]
+    unlike = None if outlier is None else proba[held, outlier]
+    return left[mask], held[last_in_order(held, options, unlike, draw_seed(rng))]
 
 
 def _further(
-    needs: frozenset[str],
+    asked: Asked,
     unlabelled: Array,
-    left: Ints,
+    rows: Ints,
     proba: npt.NDArray[Any] | None,
     before: npt.NDArray[Any] | None,
     signals: Signals | None,
@@ -181,8 +232,8 @@ def _further(
     if proba is None:
         return {}
     found: dict[str, Any] = {}
-    if "previous" in needs:
-        found["previous"] = np.full((len(left), proba.shape[1]), np.nan) if before is None else before[left]
+    if "previous" in asked.strategy.spec.needs:
+        found["previous"] = np.full((len(rows), proba.shape[1]), np.nan) if before is None else before[rows]
     if signals is not None:
-        found |= signals(needs, unlabelled)
+        found |= signals(asked, unlabelled)
     return found

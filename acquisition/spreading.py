@@ -91,6 +91,10 @@ def farthest_first(points: Space, n: int, *, known: Array | None = None, passed_
     reach = [float(bounds.squared.max())] if bounds.picks else []
     while len(bounds.picks) < min(n, len(points)):
         pick = _farthest(bounds, min(passed_over, len(points) - len(bounds.picks) - 1))
+        if passed_over and not bounds.squared[pick] > 0:
+            # What is left at a distance is fewer than may be passed over: the nearest of these is no outlier.
+            bounds.refresh_all()
+            pick = _farthest(bounds, max(0, int((bounds.squared > 0).sum()) - 1))
         if not bounds.squared[pick] > 0:
             break
         reach.append(float(bounds.squared[pick]))

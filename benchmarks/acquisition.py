@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from acquisition.space import make_space, nearest_squared
 from benchmarks import peers
 
 WINDOW = 2_000
+WARM = 200
 GROUPS = 50
 PROBABILITIES = frozenset({"proba", "draws", "previous"})
 
@@ -94,7 +95,7 @@ def measure(strategy: Strategy, options: Options, against: str = "") -> None:
     pool, labeled = example(strategy.spec.needs, options)
     # Asked for first: what a peer does not have should not be told after minutes.
     peer = peers.find(against, strategy.spec.key) if against else None
-    shape = {"n": options.n, "batch": options.batch, "labeled": options.labeled}
+    shape: dict[str, Any] = {"n": options.n, "batch": options.batch, "labeled": options.labeled}
     shape |= {"d": options.d} if "features" in strategy.spec.needs else {}
     shape |= {"classes": options.classes} if PROBABILITIES & strategy.spec.needs else {}
     shape |= {"members": options.members} if "draws" in strategy.spec.needs else {}
@@ -122,6 +123,7 @@ def measure(strategy: Strategy, options: Options, against: str = "") -> None:
     if peer is None:
         return
     shape["against"] = against
+    _warm(peer, strategy.spec.needs, options)
     chosen: list[tuple[Any, float | None]] = []
     peer_seconds, peer_cpu = seconds(
         lambda: chosen.append(with_peak(lambda: peer(pool, labeled, options.batch))), 1
@@ -167,7 +169,9 @@ def example(needs: frozenset[str], options: Options) -> tuple[Pool, Labeled]:
         signals["cost"] = 1 + rng.random(options.n)
     if "group" in needs:
         signals["group"] = rng.integers(0, GROUPS, options.n)
-    known = {"proba": _softmax(features[options.n :] @ (6 * head))} if "proba" in needs else {}
+    known: dict[str, Any] = (
+        {"proba": _softmax(features[options.n :] @ (6 * head))} if "proba" in needs else {}
+    )
     return (
         Pool(np.arange(options.n), **{name: value for name, value in signals.items() if name in needs}),
         Labeled(
@@ -228,6 +232,13 @@ def report(case: str, metric: str, value: float, unit: str, **parameters: Any) -
         "unit": unit,
     }
     print(json.dumps({**line, **parameters}), flush=True)
+
+
+def _warm(peer: Callable[..., Any], needs: frozenset[str], options: Options) -> None:
+    """What a library imports and compiles at its first call is not what the call takes."""
+    small = replace(options, n=min(options.n, WARM), batch=min(options.batch, WARM // 10))
+    pool, labeled = example(needs, small)
+    peer(pool, labeled, small.batch)
 
 
 def _memory(name: str) -> int:

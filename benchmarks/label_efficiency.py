@@ -22,12 +22,7 @@ import numpy.typing as npt
 import threadpoolctl  # type: ignore[import-untyped]
 import torch
 
-from acquisition import presets, registry
-from acquisition.committee import MemberOptions
-from acquisition.composition import Composition, strategy_of
 from acquisition.curves import area_under_curve, bootstrap_interval, labels_to, paired_difference
-from acquisition.presets import Plan, State
-from acquisition.registry import Strategy
 from acquisition.simulate import accuracy, replay
 from annotator.learning.lab_head import LabHead
 from annotator.learning.stream import JOINTLY
@@ -36,7 +31,6 @@ from benchmarks.datasets import Halves, Ints
 
 BASELINE = "random"
 STRATEGIES = "random,automatic,margin,entropy,least_confidence,typicality"
-MODEL_SIGNALS = frozenset({"features", "proba", "previous", "draws"})
 LEVELS = {"labels_to_95": 0.95, "labels_to_99": 0.99}
 Line = dict[str, Any]
 
@@ -191,20 +185,7 @@ def full_accuracy(case: Case) -> float:
 
 def learn(case: Case, strategy: str, seed: int, settings: Settings) -> Curve:
     """One replay of labelling, by a strategy or a preset."""
-    head, plan = LabHead(case.classes, seed), plan_of(strategy, settings.cold)
-    asked: list[Composition] = []
-
-    def choose(labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:
-        signals = MODEL_SIGNALS if model else frozenset({"features"})
-        state = State(labels=labels, classes=len(case.classes), task="single", signals=signals)
-        asked.append(presets.choose(plan, state).composition)
-        return strategy_of(asked[-1])
-
-    def signals(needs: frozenset[str], unlabelled: Any) -> dict[str, Any]:
-        if "draws" not in needs:
-            return {}
-        return {"draws": head.draws(unlabelled, MemberOptions.of(*asked[-1].parts()))}
-
+    head = LabHead(case.classes, seed)
     done = replay(
         features=case.features,
         targets=case.targets,
@@ -212,26 +193,17 @@ def learn(case: Case, strategy: str, seed: int, settings: Settings) -> Curve:
         test_targets=case.test_targets,
         n_classes=len(case.classes),
         fit_predict=head,
-        strategy=choose,
+        strategy=strategy,
+        cold_start=settings.cold,
         batches=[settings.batch] * (settings.labels // settings.batch),
         seed=seed,
         mode=None,
         beta=1 / settings.randomness if settings.randomness > 0 else None,
         share=settings.share,
         jointly=JOINTLY,
-        signals=signals,
+        signals=head.signals,
     )
     return Curve(done.labels, done.score)
-
-
-def plan_of(strategy: str, cold: str) -> Plan:
-    """The preset of that name with its defaults, or the strategy, begun by `cold` where it needs a model."""
-    if strategy in presets.PRESETS:
-        return presets.get(strategy).plan_of({})
-    first = strategy if registry.get(strategy).spec.needs <= {"features"} else cold
-    return Plan(
-        start=(presets.single(first),), then=(presets.single(strategy),), labels_per_class=0, strict=True
-    )
 
 
 def numbers(curve: Curve, full: float) -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from acquisition.arrays import Array, Floats, Ints, take_rows, to_numpy
 from acquisition.hashing import draw_seed, item_keys
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_order, rank_by_utility, sampled_note
+from acquisition.reasons import rivals
 
 Doubles = npt.NDArray[np.float64]
 
@@ -133,13 +134,11 @@ def _sample_notes(view: View) -> tuple[Note, ...]:
 
 
 def _explain(pool: Pool, kind: str) -> Callable[[int], Mapping[str, Any]]:
-    """`kind`, and the two classes that the model finds most likely where it says anything."""
+    """`kind`, and the classes between which the model wavers where it says anything."""
 
     def explain(row: int) -> Mapping[str, Any]:
         if pool.proba is None:
             return {"kind": kind}
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        best = np.argsort(-proba, kind="stable")[:2]
-        return {"kind": kind, "classes": best.tolist(), "probabilities": proba[best].tolist()}
+        return {"kind": kind, **rivals(pool, row)}
 
     return explain

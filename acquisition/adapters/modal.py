@@ -82,9 +82,11 @@ def _by_measure(
     labeled: Labeled,
     n: int,
     rng: np.random.Generator,
+    *,
+    max_pool: int | None = None,
 ) -> Ranking:
     """The order of modAL's own measure; equal measures in the order of the ids' hashes."""
-    view = view_of(pool, labeled, rng)
+    view = view_of(pool, labeled, rng, most=max_pool)
     scores = _ask(module, name, stand_in(view), len(view), sign)
     return rank_scores(view, scores, n, rng, kind=f"modal:{name}")
 
@@ -130,7 +132,11 @@ def _made(
     function: Callable[..., Ranking] = partial(
         _by_measure, module, name, _committee if needs == "draws" else _learner, sign
     )
-    return Strategy(_spec(name, title, advice, tasks={tasks}, needs={needs}, **options), function)
+    # A copy of the draws, and modAL's own tables of them, are many times what probabilities take.
+    params = LARGEST if needs == "draws" else {}
+    return Strategy(
+        _spec(name, title, advice, tasks={tasks}, needs={needs}, params=params, **options), function
+    )
 
 
 def _spec(

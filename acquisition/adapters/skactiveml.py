@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition.adapters._shared import LARGEST, Doubles, View, quiet, rank_picks, rank_scores, view_of
+from acquisition.arrays import to_numpy
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking
 from acquisition.registry import Strategy, StrategySpec
@@ -62,7 +63,7 @@ def _classifier(view: View) -> Any:
     proba, features = view.proba(), None
     known = np.full((len(view.labeled), proba.shape[1]), 1 / proba.shape[1])
     if view.labeled.proba is not None:
-        said = np.asarray(view.labeled.proba)[view.known()].astype(np.float64)
+        said = to_numpy(view.labeled.proba)[view.known()].astype(np.float64)
         known = np.where(np.isnan(said), known, said)
     if view.pool.features is not None:
         features = np.vstack([view.features(), _known_features(view)])

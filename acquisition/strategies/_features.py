@@ -8,11 +8,11 @@ import array_api_compat
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.arrays import Array, Floats, Ints, namespace, take_rows, widen
+from acquisition.arrays import Array, Floats, Ints, namespace, take_rows, to_numpy, widen
 from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed, item_keys
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Note, sampled_note
+from acquisition.ranking import Note, labelled_sampled_note, sampled_note
 from acquisition.space import blocks
 
 NORMALISE_PARAM: Mapping[str, Mapping[str, Any]] = {
@@ -80,8 +80,10 @@ def arrange(
     normalise: bool = False,
     centre: bool = False,
     with_known: bool = False,
+    most_known: int | None = None,
 ) -> View:
-    """The one working copy of the features: of a larger pool a sample, and with `with_known` the labelled items' too.
+    """The one working copy of the features: of a larger pool a sample, and with `with_known` the labelled items' too, at
+    most `most_known` of them (default: as of the pool).
 
     normalise: rows are brought to length 1 (rows of zeros stay). centre: then moved so that their mean is 0, which
     changes no distance and makes products exact. PoolError for features that are not finite.
@@ -89,7 +91,7 @@ def arrange(
     assert pool.features is not None
     rows = sample(pool.ids, max_pool, rng)
     known = labeled.features if with_known and len(labeled) else None
-    known_rows = np.empty(0, np.int64) if known is None else sample(labeled.ids, max_pool, rng)
+    known_rows = np.empty(0, np.int64) if known is None else sample(labeled.ids, most_known or max_pool, rng)
     source = pool.features
     xp = namespace(source)
     m = len(rows)
@@ -106,6 +108,8 @@ def arrange(
         for start, stop in blocks(copy.shape[0], copy.shape[1]):
             copy[start:stop, :] -= middle[None, :]
     notes = [sampled_note(m, len(pool))] if m < len(pool) else []
+    if known is not None and len(known_rows) < len(labeled):
+        notes.append(labelled_sampled_note(len(known_rows), len(labeled)))
     if with_known and len(labeled) and known is None:
         notes.append(
             Note("labelled-unseen", "Labelled items have no features: groups with labels are not avoided.")
@@ -118,6 +122,20 @@ def sample(ids: Ints, cap: int, rng: np.random.Generator) -> Ints:
     return np.asarray(np.argsort(item_keys(draw_seed(rng), ids))[:cap], dtype=np.int64)
 
 
+def finite_rows(features: Array, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these rows (m,) of the features (n, D) are finite."""
+    xp = namespace(features)
+    found = [
+        to_numpy(xp.all(xp.isfinite(take_rows(features, rows[start:stop])), axis=1))
+        for start, stop in blocks(len(rows), features.shape[1])
+    ]
+    return np.concatenate(found)
+
+
+def not_finite() -> PoolError:
+    return PoolError("Features hold NaN or infinite values.")
+
+
 def _fill(copy: Array, source: Array, rows: Ints, *, normalise: bool) -> None:
     """Writes the rows of the source, widened."""
     xp = namespace(copy)
@@ -125,7 +143,7 @@ def _fill(copy: Array, source: Array, rows: Ints, *, normalise: bool) -> None:
         block = widen(take_rows(source, rows[start:stop]))
         lengths = xp.sqrt(xp.vecdot(block, block))
         if not bool(xp.all(xp.isfinite(lengths))):
-            raise PoolError("Features hold NaN or infinite values.")
+            raise not_finite()
         copy[start:stop, :] = (
             block / xp.where(lengths > 0, lengths, xp.ones_like(lengths))[:, None] if normalise else block
         )

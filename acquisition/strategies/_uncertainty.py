@@ -1,14 +1,14 @@
 """What strategies of uncertainty share: one score for single-label, one per class for multi-label."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from acquisition import scores
-from acquisition.arrays import Array, map_classes_first, to_numpy
+from acquisition.arrays import Array, map_classes_first
 from acquisition.pool import Pool
 from acquisition.ranking import Explain, Ranking, rank_by_utility
+from acquisition.reasons import rivals
 from acquisition.reduce import reduce_axis
 
 Score = Callable[[Array], Array]
@@ -19,7 +19,6 @@ SCORES: Mapping[str, tuple[Score, Score]] = {
     "least_confidence": (scores.least_confidence, scores.binary_least_confidence),
     "margin": (scores.margin, scores.binary_margin),
 }
-_SHOWN_LABELS = 3
 
 
 def rank_by_uncertainty(
@@ -57,23 +56,4 @@ def _reduced(pool: Pool, single: Score, per_class: Score, reduction: str, top_k:
 
 
 def _explain(pool: Pool, kind: str, per_class: Score) -> Explain:
-    if pool.multi_label:
-        return lambda row: _unsure_labels(pool, row, kind, per_class)
-    return lambda row: _rivals(pool, row, kind)
-
-
-def _rivals(pool: Pool, row: int, kind: str) -> Mapping[str, Any]:
-    proba = _row(pool, row)
-    best = np.argsort(-proba, kind="stable")[:2]
-    return {"kind": kind, "classes": best.tolist(), "probabilities": proba[best].tolist()}
-
-
-def _unsure_labels(pool: Pool, row: int, kind: str, per_class: Score) -> Mapping[str, Any]:
-    proba = _row(pool, row)
-    worst = np.argsort(-to_numpy(per_class(proba)), kind="stable")[:_SHOWN_LABELS]
-    return {"kind": kind, "labels": worst.tolist(), "probabilities": proba[worst].tolist()}
-
-
-def _row(pool: Pool, row: int) -> Any:
-    assert pool.proba is not None
-    return to_numpy(pool.proba[row, :]).astype(np.float64)
+    return lambda row: {"kind": kind, **rivals(pool, row, per_class=per_class)}

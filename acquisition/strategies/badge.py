@@ -8,6 +8,7 @@ import numpy as np
 from acquisition.arrays import Array, namespace, take_rows, to_numpy
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_order
+from acquisition.reasons import rivals
 from acquisition.registry import StrategySpec, strategy
 from acquisition.space import make_space
 from acquisition.spreading import draw_apart
@@ -39,13 +40,7 @@ def badge(pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, *, max
     utility = view.over_pool(lengths)
 
     def explain(row: int) -> Mapping[str, object]:
-        assert pool.proba is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        told: dict[str, object] = {"kind": "badge", "length": float(utility[row])}
-        if not pool.multi_label:
-            best = np.argsort(-proba, kind="stable")[:2]
-            told |= {"classes": best.tolist(), "probabilities": proba[best].tolist()}
-        return told
+        return {"kind": "badge", "length": float(utility[row]), **rivals(pool, row)}
 
     return rank_by_order(pool, view.rows[picks], utility, n, rng, explain=explain, notes=view.notes)
 

@@ -4,18 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from acquisition import scores
-from acquisition.arrays import Array, map_classes_first, to_numpy
+from acquisition.arrays import to_numpy
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_utility
-from acquisition.reduce import REDUCTION_PARAMS, reduce_axis
+from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
+from acquisition.strategies._uncertainty import SCORES, explain_by_classes, uncertainty_of
 
-CRITERIA = {
-    "margin": (scores.margin, scores.binary_margin),
-    "least_confidence": (scores.least_confidence, scores.binary_least_confidence),
-    "entropy": (scores.entropy, scores.binary_entropy),
-}
 # Items that the model is sure of lie below this, all others above it.
 SURE_BELOW = 1e-3
 _STEP = 100  # labels
@@ -25,12 +20,12 @@ _STEP = 100  # labels
     StrategySpec(
         key="ceal",
         title="Cost-effective (CEAL)",
-        advice="Use it when the model's own labels are to be taken where it is sure, so that people see none of those.",
+        advice="Use it when the model is right where it is sure: people see what it doubts; the rest comes last and is counted.",
         needs=frozenset({"proba"}),
         params={
             "criterion": {
                 "type": "string",
-                "enum": list(CRITERIA),
+                "enum": sorted(SCORES),
                 "default": "margin",
                 "title": "Doubt by",
                 "description": "What the other items are ranked by.",
@@ -71,17 +66,12 @@ def ceal(
     """Utility: doubt by the criterion; for items below the threshold far smaller than for any other, in its order.
 
     The threshold is `threshold` (1 - decay)^(labels / 100) on the entropy / log C, for multi-label on the largest
-    entropy of a class in bits: an item is sure where all of its classes are. A note says how many items are sure.
+    entropy of a class in bits: an item is sure where all of its classes are. A note says how many items are sure. That the
+    method then learns from the model's own labels of these is a matter of training, and not done here.
     """
-    single, per_class = CRITERIA[criterion]
-    if pool.multi_label:
-        doubt = map_classes_first(_reduced(per_class, reduction, top_k), pool.proba)
-        entropy = map_classes_first(_reduced(scores.binary_entropy, "max", 1), pool.proba)
-    else:
-        doubt, entropy = single(pool.proba), scores.entropy(pool.proba)
-    values = to_numpy(doubt).astype(np.float64)
+    values = to_numpy(uncertainty_of(pool, criterion, reduction, top_k)).astype(np.float64)
     limit = threshold * (1 - decay) ** (len(labeled) / _STEP)
-    sure = to_numpy(entropy) < limit
+    sure = to_numpy(uncertainty_of(pool, "entropy", "max", 1)) < limit
     # A sum of classes goes beyond 1, so the scale is taken from the values.
     largest = max(1.0, float(values.max()))
     utility = np.where(sure, SURE_BELOW * values / largest, SURE_BELOW + (1 - SURE_BELOW) * values / largest)
@@ -89,23 +79,9 @@ def ceal(
     message = f"The model is sure about {count:,} of {len(pool):,} items (entropy below {limit:.3g}); they come last."
     note = Note("sure", message, {"sure": count, "threshold": limit})
 
+    told = explain_by_classes(pool, criterion)
+
     def explain(row: int) -> dict[str, Any]:
-        assert pool.proba is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        best = np.argsort(-(-abs(2 * proba - 1) if pool.multi_label else proba), kind="stable")[:2]
-        named = "labels" if pool.multi_label else "classes"
-        return {
-            "kind": "ceal",
-            named: best.tolist(),
-            "probabilities": proba[best].tolist(),
-            "sure": bool(sure[row]),
-        }
+        return {**told(row), "kind": "ceal", "sure": bool(sure[row])}
 
     return rank_by_utility(pool, utility, n, rng, explain=explain, notes=[note] if count else [])
-
-
-def _reduced(per_class: Any, how: str, k: int) -> Any:
-    def reduced(block: Array) -> Array:
-        return reduce_axis(per_class(block), how, k=k, axis=0)
-
-    return reduced

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition.arrays import Ints, take_rows, to_numpy, widen
-from acquisition.errors import PoolError
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, descending, rank_by_order
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
 from acquisition.strategies._clusters import deal
+from acquisition.strategies._features import not_finite
 from acquisition.strategies._uncertainty import explain_by_classes, uncertainty_of
 
 # Distances between all pairs of candidates are held at once: 64 MiB for so many.
@@ -84,7 +84,7 @@ def cluster_margin(
 def _groups(features: npt.NDArray[np.float64], count: int) -> Ints:
     """At most `count` groups (m,) by average linkage of Euclidean distances."""
     if not np.isfinite(features).all():
-        raise PoolError("Features hold NaN or infinite values.")
+        raise not_finite()
     if len(features) < 2:
         return np.zeros(len(features), dtype=np.int64)
     # Here and not above: processes that only list strategies have no need of it.

@@ -8,15 +8,16 @@ import numpy as np
 from acquisition.arrays import Array, Ints, map_classes_first, namespace, take_rows, to_numpy, xlogx
 from acquisition.neighbours import nearest_indices
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Note, Ranking, rank_by_utility, sampled_note
+from acquisition.ranking import Note, Ranking, labelled_sampled_note, rank_by_utility, sampled_note
+from acquisition.reasons import rivals
 from acquisition.reduce import REDUCTION_PARAMS, reduce_axis
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._features import max_pool_param, sample
+from acquisition.strategies._features import finite_rows, max_pool_param, not_finite, sample
 
 # Of more labelled items a random part is compared with: distances to all would take too long.
 MOST_LABELED = 10_000
-# Items whose neighbours' probabilities are held at a time.
-_ROWS = 1 << 12
+# Items at a time, and probabilities of their neighbours: 16 MiB in float32.
+_ROWS, _ENTRIES = 1 << 12, 1 << 22
 
 
 @strategy(
@@ -53,13 +54,15 @@ def contrastive(
 ) -> Ranking:
     """Utility: mean KL(neighbour || item) over the nearest labelled items; multi-label: for each class, reduced.
 
-    Euclidean neighbours among the labelled items of which features and probabilities are known; without any there is
-    no opinion on anything. Rows outside the sample: NaN.
+    Euclidean neighbours among the labelled items of which finite features and probabilities are known; without any there
+    is no opinion on anything. Rows outside the sample: NaN. PoolError for features of the pool that are not finite.
     """
-    known = _comparable(labeled, rng)
+    known, seen = _comparable(labeled, rng)
     rows = sample(pool.ids, max_pool, rng)
     utility = np.full(len(pool), np.nan)
     notes = [sampled_note(len(rows), len(pool))] if len(rows) < len(pool) else []
+    if len(known) < seen:
+        notes.append(labelled_sampled_note(len(known), seen))
     if len(known):
         features = take_rows(labeled.features, known)
         theirs = take_rows(labeled.proba, known)
@@ -69,19 +72,18 @@ def contrastive(
             def reduce(block: Array) -> Array:
                 return reduce_axis(block, reduction, k=top_k, axis=0)
 
-        for start in range(0, len(rows), _ROWS):
-            part = rows[start : start + _ROWS]
+        at_once = max(1, min(_ROWS, _ENTRIES // (min(neighbours, len(known)) * theirs.shape[1])))
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            if not finite_rows(pool.features, part).all():
+                raise not_finite()
             near = nearest_indices(take_rows(pool.features, part), features, neighbours)
             utility[part] = to_numpy(divergence(take_rows(pool.proba, part), theirs, near, reduce))
     else:
         notes.append(Note("labelled-unseen", "There are no labelled items with features to compare with."))
 
     def explain(row: int) -> dict[str, Any]:
-        assert pool.proba is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        best = np.argsort(-proba, kind="stable")[:2]
-        named = "labels" if pool.multi_label else "classes"
-        return {"kind": "contrastive", named: best.tolist(), "probabilities": proba[best].tolist()}
+        return {"kind": "contrastive", **rivals(pool, row)}
 
     return rank_by_utility(pool, utility, n, rng, explain=explain, notes=notes)
 
@@ -118,9 +120,10 @@ def _times_log(weight: Array, proba: Array) -> Array:
     return weight * xp.log(xp.clip(proba, min=xp.finfo(proba.dtype).eps))
 
 
-def _comparable(labeled: Labeled, rng: np.random.Generator) -> Ints:
-    """Positions of the labelled items with features and probabilities, or of a random part of them."""
+def _comparable(labeled: Labeled, rng: np.random.Generator) -> tuple[Ints, int]:
+    """Positions of the labelled items with features and probabilities, or of a random part of them; how many there are."""
     if labeled.features is None or labeled.proba is None:
-        return np.empty(0, dtype=np.int64)
+        return np.empty(0, dtype=np.int64), 0
     said = np.flatnonzero(~np.isnan(to_numpy(labeled.proba)).any(axis=1))
-    return np.sort(said[sample(labeled.ids[said], MOST_LABELED, rng)])
+    said = said[finite_rows(labeled.features, said)]
+    return np.sort(said[sample(labeled.ids[said], MOST_LABELED, rng)]), len(said)

@@ -8,6 +8,7 @@ from acquisition.arrays import Array, Ints, map_classes_first, namespace, to_num
 from acquisition.hashing import draw_seed
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, descending, rank_by_utility
+from acquisition.reasons import rivals
 from acquisition.registry import StrategySpec, strategy
 
 SPACES = ("prob", "log")
@@ -81,19 +82,11 @@ def contrastive_active(
     score = margin / (margin.max() or 1.0) + class_weight * easiness
 
     def explain(row: int) -> dict[str, Any]:
-        assert pool.proba is not None
         assert pool.previous is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
+        told = {"kind": "contrastive_active", **rivals(pool, row), "score": float(score[row])}
         before = to_numpy(pool.previous[row, :]).astype(np.float64)
-        best = np.argsort(-proba, kind="stable")[:2]
-        told = {
-            "kind": "contrastive_active",
-            "classes": best.tolist(),
-            "probabilities": proba[best].tolist(),
-            "score": float(score[row]),
-        }
         known = not np.isnan(before).any()
-        return told | ({"before": before[best].tolist()} if known else {})
+        return told | ({"before": before[told["classes"]].tolist()} if known else {})
 
     return rank_by_utility(pool, 1 - score / (1 + class_weight), n, rng, explain=explain)
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from acquisition.arrays import Array, namespace, to_numpy, widen
-from acquisition.errors import PoolError
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_utility
 from acquisition.reduce import REDUCTION_PARAMS
 from acquisition.registry import StrategySpec, strategy
 from acquisition.space import blocks
+from acquisition.strategies._features import not_finite
 from acquisition.strategies._uncertainty import SCORES, explain_by_classes, uncertainty_of
 
 
@@ -75,7 +75,7 @@ def mean_cosine(features: Array) -> Array:
     # Row by row and not as one product: equal rows must stay equal to the last bit, for ties belong to the ids.
     cosines = xp.concat([xp.vecdot(_directions(features, *part), mean[None, :]) for part in parts])
     if not bool(xp.all(xp.isfinite(cosines))):
-        raise PoolError("Features hold NaN or infinite values.")
+        raise not_finite()
     return cosines
 
 

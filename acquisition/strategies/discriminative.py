@@ -8,7 +8,7 @@ import numpy.typing as npt
 from acquisition.arrays import Array, namespace, take_rows, to_numpy
 from acquisition.discriminator import fit, make_map, probability
 from acquisition.pool import Labeled, Pool
-from acquisition.ranking import Note, Ranking, rank_by_order
+from acquisition.ranking import Note, Ranking, labelled_sampled_note, rank_by_order
 from acquisition.registry import StrategySpec, strategy
 from acquisition.strategies._features import NORMALISE_PARAM, arrange, max_pool_param
 
@@ -63,6 +63,9 @@ def discriminative(
         return {"kind": "discriminative", "unlike": float(utility[row])}
 
     notes = list(view.notes)
+    if view.known.shape[0] > MOST_ROWS:
+        notes = [note for note in notes if note.code != "labelled-sampled"]
+        notes.append(labelled_sampled_note(MOST_ROWS, len(labeled)))
     if not view.known.shape[0]:
         notes.append(
             Note(

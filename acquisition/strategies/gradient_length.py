@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.arrays import Array, map_classes_first, namespace, to_numpy, widen
+from acquisition.arrays import Array, map_classes_first, namespace, widen
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_utility
+from acquisition.reasons import rivals
 from acquisition.reduce import REDUCTION_PARAMS, reduce_axis
 from acquisition.registry import StrategySpec, strategy
+from acquisition.strategies._features import not_finite
 
 _ROWS = 1 << 14
 
@@ -47,17 +49,7 @@ def gradient_length(
     dtype = xp.result_type(per_item, lengths)
 
     def explain(row: int) -> dict[str, Any]:
-        assert pool.proba is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        unsure = -abs(2 * proba - 1) if pool.multi_label else proba
-        best = np.argsort(-unsure, kind="stable")[:2]
-        named = "labels" if pool.multi_label else "classes"
-        return {
-            "kind": "gradient_length",
-            named: best.tolist(),
-            "probabilities": proba[best].tolist(),
-            "length": float(lengths[row]),
-        }
+        return {"kind": "gradient_length", **rivals(pool, row), "length": float(lengths[row])}
 
     return rank_by_utility(
         pool, xp.astype(per_item, dtype) * xp.astype(lengths, dtype), n, rng, explain=explain
@@ -72,10 +64,12 @@ def expected_error_length(block: Array) -> Array:
 
 
 def _lengths(features: Array) -> Array:
-    """Euclidean lengths (n,), a block of rows at a time."""
+    """Euclidean lengths (n,), a block of rows at a time; PoolError where one is not finite."""
     xp = namespace(features)
     parts = []
     for start in range(0, features.shape[0], _ROWS):
         rows = widen(features[start : start + _ROWS, :])
         parts.append(xp.sqrt(xp.vecdot(rows, rows)))
+        if not bool(xp.all(xp.isfinite(parts[-1]))):
+            raise not_finite()
     return parts[0] if len(parts) == 1 else xp.concat(parts)

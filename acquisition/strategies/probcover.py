@@ -69,7 +69,17 @@ def probcover(
     What lies around labelled items is covered already. Utility: so many items are (of a chosen one: were) uncovered
     around it. O(m^2 D) time and m^2 / 8 bytes for the m rows considered; rows outside the sample: NaN.
     """
-    view = arrange(pool, labeled, max_pool, rng, normalise=normalise, centre=True, with_known=True)
+    # A label that is left out would leave a hole in what is covered.
+    view = arrange(
+        pool,
+        labeled,
+        max_pool,
+        rng,
+        normalise=normalise,
+        centre=True,
+        with_known=True,
+        most_known=max(1, len(labeled)),
+    )
     points = make_space(view.features)
     ball = radius or _pure_radius(view, points, max(2, labeled.n_classes), purity, rng)
     covered = to_numpy(nearest_squared(points, make_space(view.known))) < ball**2

@@ -10,6 +10,7 @@ from acquisition.arrays import map_classes_first, to_numpy
 from acquisition.hashing import draw_seed, item_keys, uniforms
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_order
+from acquisition.reasons import rivals
 from acquisition.reduce import REDUCTION_PARAMS, reduce_axis
 from acquisition.registry import StrategySpec, strategy
 
@@ -79,13 +80,7 @@ def robust_distillation(
     notes = (hopeless,) if harm * errors >= 1 else ()
 
     def explain(row: int) -> dict[str, Any]:
-        assert pool.proba is not None
-        proba = to_numpy(pool.proba[row, :]).astype(np.float64)
-        told = {"kind": "robust_distillation", "probability_drawn": float(q[row])}
-        if pool.multi_label:
-            return told
-        best = np.argsort(-proba, kind="stable")[:2]
-        return told | {"classes": best.tolist(), "probabilities": proba[best].tolist()}
+        return {"kind": "robust_distillation", "probability_drawn": float(q[row]), **rivals(pool, row)}
 
     return rank_by_order(pool, order, gains, n, rng, explain=explain, notes=notes)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.arrays import Array, Ints, namespace, take_rows, to_numpy
+from acquisition.arrays import Array, Ints, namespace, to_numpy
 from acquisition.clustering import k_means
 from acquisition.neighbours import neighbour_distances
 from acquisition.pool import Labeled, Pool
@@ -89,6 +89,6 @@ def _typicality(features: Array, label: Ints, clusters: int, neighbours: int) ->
     for members in by_cluster:
         if len(members) > 1:
             k = min(neighbours, max(1, len(members) // 2))
-            distances = neighbour_distances(take_rows(features, members), k, among=MOST_MEMBERS)
+            distances = neighbour_distances(features, k, among=MOST_MEMBERS, members=members)
             typical[members] = 1 / (to_numpy(xp.mean(distances, axis=1)).astype(np.float64) + _EPSILON)
     return typical

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from acquisition.filters import keep_by_model
-from acquisition.hashing import item_keys
+from acquisition.filters import keep_by_model, last_in_order
 from acquisition.ranking import Note
 from annotator.learning import item_filter
 from annotator.learning.choosing import Chosen
@@ -39,10 +36,9 @@ def kept(work: Work, choice: Chosen, rows: Ints) -> tuple[Ints, tuple[Note, ...]
 
 def held_back(work: Work, choice: Chosen, rows: Ints) -> Ints:
     """Rows that come after all others: the least likely outliers first where these are held back, else in hash order."""
-    rows = rows[np.argsort(item_keys(work.round.seed, rows))]
-    if work.outlier is None or work.round.model is None or choice.options["max_outlier"] >= 1:
-        return rows
-    return rows[np.argsort(np.nan_to_num(scores(work)[rows, work.outlier], nan=1.0), kind="stable")]
+    seen = work.outlier is not None and work.round.model is not None
+    unlike = scores(work)[rows, work.outlier] if seen else None
+    return rows[last_in_order(rows, choice.options, unlike, work.round.seed)]
 
 
 def _outlier_seen(work: Work) -> bool:

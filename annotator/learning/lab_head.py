@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from acquisition.committee import MemberOptions
+from acquisition.simulate import Asked
 from models_zoo.ensemble import dropout_ensemble, fit_ensemble
 from models_zoo.head import HeadState, fit_head
 from models_zoo.tuning import retune
 
 
 class LabHead:
-    """`fit_predict` of `acquisition.simulate.replay`; one for each run."""
+    """`fit_predict` of `acquisition.simulate.replay`, and its `signals`; one for each run."""
 
     def __init__(self, classes: Sequence[str], seed: int, *, multi: bool = False) -> None:
         self.classes = tuple(classes)
@@ -53,6 +54,12 @@ class LabHead:
             init=self.state,
         )
         return [self.state.predict_proba(query) for query in queries]
+
+    def signals(self, asked: Asked, features: Any) -> dict[str, Any]:
+        """`signals` of a replay: the committee's draws for who asks for them."""
+        if "draws" not in asked.strategy.spec.needs:
+            return {}
+        return {"draws": self.draws(features, MemberOptions.of(*asked.composition.parts()))}
 
     def draws(self, features: Any, options: MemberOptions) -> npt.NDArray[np.float32]:
         """Probabilities (n, C, M) of the members that a strategy asks for, of the labels of the last fit."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,21 +15,18 @@ import numpy.typing as npt
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from acquisition.committee import MemberOptions
 from acquisition.errors import StrategyStopped
 from acquisition.presets import State
-from acquisition.registry import Strategy
-from acquisition.simulate import Replay, replay
+from acquisition.simulate import Asked, Replay, replay
 from annotator.common.errors import Conflict, NotFound
 from annotator.common.events import send_event
 from annotator.items.features import open_store
 from annotator.jobs.services import JobCancelled, JobRun
 from annotator.learning import choosing, lab
-from annotator.learning.choosing import Chosen
 from annotator.learning.encode import others_wait
 from annotator.learning.lab_data import LabLabels, freeze_labels, unpack
 from annotator.learning.lab_head import LabHead
-from annotator.learning.lab_plan import SIGNALS, batches_of, most_left, next_runs
+from annotator.learning.lab_plan import batches_of, most_left, next_runs
 from annotator.learning.lab_results import summary
 from annotator.learning.models import Backtest, BacktestRun, LearningSettings
 from annotator.learning.steps.rank import runner
@@ -60,27 +57,23 @@ class Bench:
         keys, multi = tuple(self.backtest.facts["class_keys"]), bool(self.backtest.facts["multi"])
         randomness = float(self.settings["randomness"])
         head = LabHead(keys, seed, multi=multi)
-        asked: list[Chosen] = []
 
-        def choose(labels: int, model: bool) -> tuple[Strategy, Mapping[str, Any]]:  # noqa: FBT001
+        def choose(state: State) -> Asked:
             """As a round with so many labels would."""
-            state = State(
-                labels=labels,
-                classes=len(keys),
-                task="multi" if multi else "single",
-                # Of several classes at once the first answers can be too alike for a model.
-                signals=choosing.signals(model=model and head.state is not None, encoded=True) & SIGNALS,
+            # Of several classes at once the first answers can be too alike for a model.
+            provided = choosing.signals(model=head.state is not None, encoded=True)
+            state = replace(
+                state,
+                signals=state.signals & provided,
                 favourite=str(chosen["settings"]["favourite"].get("strategy", "")),
             )
-            asked.append(
-                choosing.choose(chosen["settings"], state, run=runner(self.folder, self.should_stop))
+            found = choosing.choose(chosen["settings"], state, run=runner(self.folder, self.should_stop))
+            return Asked(
+                strategy=found.strategy,
+                params=found.params,
+                composition=found.composition,
+                stage=found.stage,
             )
-            return asked[-1].strategy, asked[-1].params
-
-        def signals(needs: frozenset[str], unlabelled: Any) -> dict[str, Any]:
-            if "draws" not in needs:
-                return {}
-            return {"draws": head.draws(unlabelled, MemberOptions.of(*asked[-1].composition.parts()))}
 
         done = replay(
             features=self.features[pool],
@@ -96,7 +89,7 @@ class Bench:
             beta=1 / randomness if randomness > 0 else None,
             share=float(self.settings["exploration_share"]),
             jointly=JOINTLY,
-            signals=signals,
+            signals=head.signals,
             outlier=self.backtest.facts["outlier"],
             on_batch=on_batch,
         )

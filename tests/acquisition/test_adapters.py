@@ -1,5 +1,6 @@
 """Strategies of modAL and scikit-activeml by name: the contract, and the same choice as ours where the rule is the same."""
 
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 import threadpoolctl
 
 from acquisition import check, registry
+from acquisition.adapters import skactiveml
+from acquisition.adapters._shared import view_of
 from acquisition.check import example
 from acquisition.pool import Labeled, Pool
 
@@ -130,11 +133,42 @@ def test_diverse_batches_cover_the_groups():
         assert len(set(group[chosen].tolist())) == 4, key
 
 
-def test_a_large_pool_is_sampled_in_sight():
+@pytest.mark.parametrize(
+    "key", ["skactiveml:core_set", "modal:vote_entropy_sampling", "modal:uncertainty_batch_sampling"]
+)
+def test_a_large_pool_is_sampled_in_sight(key):
     pool, labeled = example(150)
-    ranking = select("skactiveml:core_set", pool, labeled, 10, max_pool=100)
+    ranking = select(key, pool, labeled, 10, max_pool=100)
     assert [note.values for note in ranking.notes if note.code == "sampled"] == [{"used": 100, "size": 150}]
     assert int(np.isnan(ranking.utility).sum()) == 50
+
+
+def test_every_committee_of_a_library_has_a_largest_pool():
+    drawn = [one for one in ADAPTED.values() if "draws" in one.spec.needs]
+    assert len(drawn) >= 5
+    assert all("max_pool" in one.spec.params for one in drawn)
+
+
+class OnDevice:
+    """Probabilities that numpy cannot read where they lie, as those on a GPU."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __array__(self, *_):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+def test_probabilities_of_labelled_items_may_lie_elsewhere(monkeypatch):
+    adapter("skactiveml:uncertainty_sampling")
+    pool, labeled = example()
+    elsewhere = dataclasses.replace(labeled)
+    object.__setattr__(elsewhere, "proba", OnDevice(labeled.proba))
+    monkeypatch.setattr(skactiveml, "to_numpy", lambda array: getattr(array, "values", array))
+    view = view_of(pool, elsewhere, np.random.default_rng(0))
+    expected = skactiveml._classifier(view_of(pool, labeled, np.random.default_rng(0))).proba
+    np.testing.assert_array_equal(skactiveml._classifier(view).proba, expected)
 
 
 def test_what_is_not_installed_is_not_offered(monkeypatch):

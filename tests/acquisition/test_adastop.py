@@ -136,6 +136,8 @@ def test_results_of_one_value_decide_nothing():
         ({"a": [[1.0]], "b": [[1.0]]}, {"pairs": [("a", "c")]}),
         ({"a": [[1.0]], "b": [[1.0]]}, {"level": 1.5}),
         ({"a": [[1.0]], "b": [[1.0]]}, {"interims": 0}),
+        ({"a": [[1.0, 2, 3, 4, 5]], "b": [[6.0, 7, float("nan"), 9, 10]]}, {}),
+        ({"a": [[1.0, 2, 3, 4, float("inf")]], "b": [[6.0, 7, 8, 9, 10]]}, {}),
     ],
 )
 def test_what_cannot_be_compared_is_refused(results, options):

@@ -54,6 +54,22 @@ def test_sums_by_label_count_each_row_once_by_its_weight(to):
         np.testing.assert_allclose(arrays.to_numpy(found), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("block", [1, 64, 1 << 26])
+def test_sums_by_products_are_those_by_addition(monkeypatch, block):
+    """As on a GPU, where adding by index would give another sum each time."""
+    rows, label = np.random.default_rng(0).random((30, 4)), np.random.default_rng(1).integers(0, 3, 30)
+    weights = np.random.default_rng(2).random(30)
+    monkeypatch.setattr(torch.Tensor, "index_add", None)
+    monkeypatch.setattr(arrays, "on_cpu", lambda _: False)
+    monkeypatch.setattr(arrays, "_BLOCK_ELEMENTS_GPU", block)
+    for heavy in (None, weights):
+        found = arrays.sum_by_label(
+            torch.tensor(rows), torch.tensor(label), 5, None if heavy is None else torch.tensor(heavy)
+        )
+        expected = arrays.sum_by_label(rows, label, 5, heavy)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
 @LIBRARIES
 def test_xlogx_is_zero_at_zero_and_one(to):
     np.testing.assert_allclose(

@@ -1,11 +1,12 @@
 """Joint information: the values of brute force, no copies in a batch, and bounded work."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from acquisition import registry
+from acquisition import joint, registry
 from acquisition.joint import Configurations, choose_jointly
 from acquisition.pool import Labeled, Pool
 
@@ -22,12 +23,12 @@ def entropy(p):
 def information(draws, chosen):
     """Of the joint labels about the member, by all C^b ways to answer: H(labels) - mean of the members' H."""
     _, classes, members = draws.shape
-    joint = [
+    answered = [
         np.prod([draws[row, answer, :] for row, answer in zip(chosen, answers, strict=True)], axis=0).mean()
         for answers in itertools.product(range(classes), repeat=len(chosen))
     ]
     own = sum(entropy(draws[row, :, member]) for row in chosen for member in range(members)) / members
-    return entropy(np.array(joint)) - own
+    return entropy(np.array(answered)) - own
 
 
 def random_draws(n, classes, members, seed=0, sharp=0.5):
@@ -90,6 +91,28 @@ def test_a_sample_keeps_what_is_known_of_the_members():
         assert state.weight.sum() == pytest.approx(1)
     # On average over the answers, nobody has become likelier.
     np.testing.assert_allclose(state.weight @ state.posterior, 0.2, atol=0.05)
+
+
+def test_following_an_answer_holds_blocks_and_not_every_configuration_with_every_answer():
+    draws = random_draws(4, 200, 50, sharp=1.0)
+    state = Configurations(rng(1).dirichlet(np.ones(50), 2_000), np.full(2_000, 1 / 2_000))
+    tracemalloc.start()
+    try:
+        found = state.with_answer_to(draws[0], 1_000, rng())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.weight) <= 1_000
+    np.testing.assert_allclose(found.posterior.sum(axis=1), 1)
+    assert peak < 2_000 * 200 * 50 * 8 / 2
+
+
+def test_blocks_of_configurations_change_nothing(monkeypatch):
+    draws = random_draws(20, 3, 5, sharp=1.0)
+    expected = choose_jointly(draws, 6, rng(), configurations=30)
+    monkeypatch.setattr(joint, "_BLOCK_ENTRIES", 40)
+    found = choose_jointly(draws, 6, rng(), configurations=30)
+    assert found.positions.tolist() == expected.positions.tolist()
 
 
 def test_answers_that_cannot_be_are_left_out():

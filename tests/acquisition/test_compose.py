@@ -248,6 +248,23 @@ def test_a_ranking_is_served_in_its_own_order_unless_it_is_loosened():
     assert np.all(loose.propensity < 1)
 
 
+def test_what_filters_hold_back_comes_after_everything_and_is_explored_all_the_same():
+    ranking, held = ranked(rng(0).random(10), 10), np.array([900, 800, 700])
+    whole = compose.serve(ranking, 12, jointly=False, beta=2.0, seed=1, rng=rng(), held=held)
+    assert set(whole.ids[:10].tolist()) == set(ranking.ids.tolist())
+    assert whole.ids[10:].tolist() == [900, 800]
+    assert whole.propensity[10:].tolist() == [1, 1]
+    some = [
+        compose.serve(ranking, 1, jointly=False, beta=2.0, share=0.5, seed=seed, rng=rng(seed), held=held)
+        for seed in range(600)
+    ]
+    from_held = [served for served in some if served.ids[0] in held]
+    assert all(served.explore[0] for served in from_held)
+    # Half of the draws explore thirteen items alike.
+    assert {float(served.propensity[0]) for served in from_held} == {0.5 / 13}
+    assert len(from_held) / 600 == pytest.approx(0.5 * 3 / 13, abs=0.04)
+
+
 def test_a_batch_chosen_jointly_is_never_loosened_but_explored():
     ranking = ranked(rng(0).random(50), 20)
     served = compose.serve(ranking, 20, jointly=True, beta=1.0, share=0.3, seed=1, rng=rng())

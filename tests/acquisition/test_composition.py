@@ -87,6 +87,16 @@ def test_equal_costs_change_no_order_and_dear_items_fall():
     assert dear.reason(int(dear.order[-1]))["seconds"] == 1_000.0
 
 
+def test_the_strength_of_one_term_counts_beside_cost():
+    proba = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5]])  # margins 0.2, 0.8 and 1 of worth
+    pool = Pool(np.arange(3), proba=proba, cost=np.array([1.0, 2.0, 4.0]))
+    labeled = Labeled(ids=np.empty(0, dtype=np.int64), n_classes=2)
+    for strength in (0.5, 1.0, 3.0):
+        term = Term(strategy="margin", strength=strength)
+        found = select(composed(term, cost_exponent=1.0), pool, labeled, 3)
+        np.testing.assert_allclose(found.utility, [0.2**strength * 2, 0.8**strength, 0.5])
+
+
 def test_worth_per_second_by_hand_and_in_any_unit():
     utility, cost = np.array([0.9, 0.6, 0.2]), np.array([9.0, 2.0, 1.0])
     assert np.argsort(-per_cost(utility, cost, 1.0)).tolist() == [1, 2, 0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acquisition.composition import Composition, Term
-from acquisition.filters import confidence, distinct, keep_by_model, needs_of
+from acquisition.filters import confidence, distinct, keep_by_model, last_in_order, needs_of
 
 PROBA = np.array([[0.9, 0.1, 0.0], [0.4, 0.35, 0.25], [0.2, 0.2, 0.6], [0.05, 0.15, 0.8]])
 
@@ -44,6 +44,17 @@ def test_confidence_of_many_labels_is_the_mean_of_their_best_guesses():
     proba = np.array([[0.9, 0.2], [0.5, 0.5]])
     assert confidence(proba, multi_label=True) == pytest.approx([0.85, 0.5])
     assert keep(proba, multi_label=True, outlier=None, min_confidence=0.6) == ([True, False], ["held-back"])
+
+
+def test_held_back_rows_come_least_likely_outliers_first():
+    ids, unlike = np.array([7, 3, 9, 4]), np.array([0.9, np.nan, 0.6, 0.9])
+    order = last_in_order(ids, options(max_outlier=0.5), unlike, 1)
+    assert (order[0], order[-1]) == (2, 1)
+    by_hash = last_in_order(ids, options(max_outlier=0.5), None, 1)
+    assert by_hash.tolist() == last_in_order(ids, options(), unlike, 1).tolist()
+    # Equal ones as their ids say, whatever their places.
+    turned_round = last_in_order(ids[::-1], options(max_outlier=0.5), unlike[::-1], 1)
+    assert ids[order].tolist() == ids[::-1][turned_round].tolist()
 
 
 def turned(degrees):

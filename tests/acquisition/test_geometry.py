@@ -1,10 +1,10 @@
 """Worked examples of the strategies on features: small enough to be done by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from acquisition import registry
 from acquisition.arrays import to_numpy
@@ -12,19 +12,21 @@ from acquisition.discriminator import fit, make_map, probability
 from acquisition.errors import PoolError
 from acquisition.pool import Labeled, Pool
 from acquisition.strategies import cluster_margin as cluster_margin_module
+from acquisition.strategies import discriminative as discriminative_module
 from acquisition.strategies import typicality as typicality_module
 from acquisition.strategies.clue import _soften
 from acquisition.strategies.density_weighted import mean_cosine
-from acquisition.strategies.graph_cut import graph_cut_bins, graph_cut_order
 
 LIBRARIES = pytest.mark.parametrize("to", [np.asarray, torch.tensor], ids=["numpy", "torch"])
 ON_FEATURES = (
     "badge",
     "clue",
     "cluster_margin",
+    "contrastive",
     "core_set",
     "density_weighted",
     "discriminative",
+    "gradient_length",
     "graph_cut",
     "kmeans",
     "probcover",
@@ -46,6 +48,7 @@ def select(key, n, *, features, proba=None, known=None, classes=2, seed=0, **par
         ids=1_000_000 + np.arange(0 if known is None else len(known)),
         n_classes=classes if proba is None else proba.shape[1],
         features=known,
+        proba=None if known is None or proba is None else proba[: len(known)],
     )
     pool = Pool(np.arange(len(features)), features=features, proba=proba)
     return registry.get(key).select(pool, labeled, n, rng(seed), **params)
@@ -55,13 +58,45 @@ def codes(ranking):
     return {note.code for note in ranking.notes}
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
 @pytest.mark.parametrize("key", ON_FEATURES)
-def test_features_that_are_not_finite_are_refused(key):
+def test_features_that_are_not_finite_are_refused(key, bad):
     features = rng().normal(size=(200, 4))
-    features[150, 2] = np.inf
+    features[150, 2] = bad
     proba = rng().dirichlet(np.ones(3), 200)
     with pytest.raises(PoolError, match="infinite"), np.errstate(invalid="ignore"):
-        select(key, 200, features=features, proba=proba)
+        select(key, 200, features=features, proba=proba, known=features[:5])
+
+
+@pytest.mark.parametrize("key", ["core_set", "discriminative", "graph_cut", "typicality"])
+def test_labelled_items_beyond_the_cap_are_sampled_in_sight(key):
+    ranking = select(
+        key, 5, features=rng(0).normal(size=(150, 3)), known=rng(1).normal(size=(120, 3)), max_pool=100
+    )
+    (note,) = [note for note in ranking.notes if note.code == "labelled-sampled"]
+    assert note.values == {"used": 100, "size": 120}
+    assert "labelled-sampled" not in codes(
+        select(key, 5, features=rng(0).normal(size=(150, 3)), known=rng(1).normal(size=(90, 3)), max_pool=100)
+    )
+
+
+def test_probcover_leaves_no_label_out():
+    """A label on every item: nothing is left to cover, however few items are considered."""
+    features = np.arange(200.0)[:, None]
+    ranking = select(
+        "probcover", 5, features=features, known=features, radius=0.5, normalise=False, max_pool=100
+    )
+    assert np.nanmax(ranking.utility) == 0
+    assert codes(ranking) >= {"sampled", "filled"}
+    assert "labelled-sampled" not in codes(ranking)
+
+
+def test_the_classifier_says_of_how_many_labels_it_learns(monkeypatch):
+    monkeypatch.setattr(discriminative_module, "MOST_ROWS", 30)
+    ranking = select(
+        "discriminative", 5, features=rng(0).normal(size=(80, 3)), known=rng(1).normal(size=(50, 3))
+    )
+    assert [note.values for note in ranking.notes] == [{"used": 30, "size": 50}]
 
 
 # Core-set: pool at 1, 4, 5 and 10 with a label at 0. 10 is farthest; then 5 is 5 from both; then 4 and 1 are 1 away.
@@ -88,6 +123,14 @@ def test_core_set_can_pass_over_outliers():
     passed = select("core_set", 4, features=features, known=line(0), normalise=False, outliers=0.1)
     assert passed.order[0] == 8
     assert 9 not in passed.order
+
+
+def test_core_set_goes_on_when_fewer_are_left_than_may_be_passed_over():
+    # Eight copies of one item, which is labelled, and two others: there are two to choose, not none.
+    features = line(0, 0, 0, 0, 0, 0, 0, 0, 5, 9)
+    ranking = select("core_set", 2, features=features, known=line(0), normalise=False, outliers=0.2)
+    assert ranking.order.tolist() == [8, 9]
+    assert "filled" not in codes(ranking)
 
 
 def test_core_set_compares_directions_unless_told_otherwise():
@@ -144,65 +187,6 @@ def test_probcover_greedy_covers_as_the_plain_algorithm_does():
     ranking = select("probcover", 30, features=points, radius=0.4, normalise=False)
     # Ties may be broken otherwise and lead elsewhere, but the first gains do not depend on them.
     np.testing.assert_array_equal(ranking.utility[ranking.order[:5]], gains[:5])
-
-
-# Graph cut by hand: similarities [[1, .9, .1], [.9, 1, .2], [.1, .2, 1]] add up to 2, 2.1 and 1.3.
-# Row 1 is first; then row 0 is left with 2 - 1.8 = 0.2 and row 2 with 1.3 - 0.4 = 0.9.
-
-SIMILAR = np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]])
-
-
-@LIBRARIES
-def test_graph_cut_orders_by_gain(to):
-    assert graph_cut_order(to(np.linalg.cholesky(SIMILAR)), 3).tolist() == [1, 2, 0]
-
-
-def test_graph_cut_keeps_away_from_labelled_rows():
-    rows = np.linalg.cholesky(SIMILAR)
-    # Beside row 1 as a labelled one: 2 - 1.8, 2.1 - 2, 1.3 - 0.4.
-    assert graph_cut_order(rows, 1, known=rows[1:2]).tolist() == [2]
-
-
-@given(st.integers(0, 10_000), st.floats(0.1, 3))
-def test_products_give_the_order_of_the_matrix_of_similarities(seed, balance):
-    rows = rng(seed).normal(size=(12, 4))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    similar = (1 + rows @ rows.T) / 2
-    gain, order = balance * similar.sum(axis=1), []
-    for _ in range(6):
-        gain[order] = -np.inf
-        order.append(int(gain.argmax()))
-        gain = gain - 2 * similar[order[-1]]
-    # Mapping cosines to 0..1 adds the same to the gains of all rows.
-    np.testing.assert_array_equal(graph_cut_order(rows, 6, balance=balance), order)
-
-
-@LIBRARIES
-def test_bins_share_the_rows_and_dense_ones_come_first(to):
-    dense, sparse = rng(0).normal(size=(80, 6)) + 6, rng(1).normal(size=(20, 6))
-    rows = np.concatenate([dense, sparse])
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    binned = graph_cut_bins(to(rows), 3)
-    assert np.bincount(binned).tolist() == [34, 33, 33]
-    assert (binned[:80] == 0).mean() > (binned[80:] == 0).mean()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_groups_of_unlike_size_are_all_in_the_draw(seed):
-    centres = 10 * np.eye(5)
-    group = np.repeat(np.arange(5), (200, 100, 60, 30, 15))
-    features = centres[group] + rng(seed).normal(size=(len(group), 5))
-    ranking = select("graph_cut", 50, features=features, seed=seed)
-    assert set(group[ranking.order].tolist()) == set(range(5))
-    # The first ten come from the ten bins, one each.
-    assert sorted(reason["bin"] for reason in ranking.reasons(ranking.order[:10])) == list(range(1, 11))
-
-
-def test_one_bin_is_the_order_of_the_cut():
-    features = rng(0).normal(size=(40, 3))
-    rows = features / np.linalg.norm(features, axis=1, keepdims=True)
-    ranking = select("graph_cut", 8, features=features, bins=1)
-    np.testing.assert_array_equal(ranking.order, graph_cut_order(rows, 8))
 
 
 # BADGE: for p = (0.8, 0.2) the error is (-0.2, 0.2), so the gradient is sqrt(0.08) times as long as the features.
@@ -406,7 +390,24 @@ def test_crowded_groups_are_measured_on_some_of_their_items_and_say_so(monkeypat
     assert np.linalg.norm(features[ranking.order[0]]) < np.median(np.linalg.norm(features, axis=1))
 
 
+def test_typicality_holds_one_working_copy_of_the_features(monkeypatch):
+    monkeypatch.setattr(typicality_module, "MOST_MEMBERS", 500)
+    features = rng(0).normal(size=(20_000, 256)).astype(np.float16)
+    select("typicality", 1, features=features[:100])  # what is imported at the first call is no copy
+    tracemalloc.start()
+    try:
+        select("typicality", 1, features=features)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    working = 2 * features.nbytes  # float32
+    assert peak < 1.5 * working
+
+
 @pytest.mark.parametrize("key", ON_FEATURES)
 def test_reasons_name_their_strategy(key):
-    ranking = select(key, 5, features=rng().normal(size=(50, 4)), proba=rng().dirichlet(np.ones(3), 50))
+    features = rng().normal(size=(50, 4))
+    ranking = select(
+        key, 5, features=features, proba=rng().dirichlet(np.ones(3), 50), known=features[:9] + 0.1
+    )
     assert {reason["kind"] for reason in ranking.reasons(ranking.order)} == {key}

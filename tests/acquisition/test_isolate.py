@@ -1,6 +1,7 @@
 """Foreign strategies in a process of their own: what they may do there, and what that does here."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,11 +26,54 @@ def made(function):
 def sleeps(pool, labeled, n, rng):
     time.sleep(600)
 
+def lingers():
+    with open("child.tmp", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename("child.tmp", "child.pid")
+    time.sleep(600)
+
 @made
 def breeds(pool, labeled, n, rng):
     if os.fork() == 0:
-        time.sleep(600)
+        lingers()
     time.sleep(600)
+
+@made
+def escapes(pool, labeled, n, rng):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            lingers()
+        os._exit(0)
+    time.sleep(600)
+
+@made
+def returns(pool, labeled, n, rng):
+    if os.fork() == 0:
+        os.setsid()
+        lingers()
+    while not os.path.exists("child.pid"):
+        time.sleep(0.01)
+    return rank_by_utility(pool, 1.0 * pool.ids, n, rng)
+
+@made
+def floods(pool, labeled, n, rng):
+    while True:
+        print("x" * 2**16)
+
+@made
+def abridges(pool, labeled, n, rng):
+    np.savez("ranking.npz", order=pool.ids[:1], utility=np.zeros(len(pool)))
+    with open("said.json", "w") as file:
+        file.write('{"notes": [], "reasons": []}')
+    os._exit(0)
+
+@made
+def babbles(pool, labeled, n, rng):
+    with open("error.json", "w") as file:
+        file.write("[not json")
+    print("so long", flush=True)
+    os._exit(3)
 
 @made
 def crashes(pool, labeled, n, rng):
@@ -63,7 +107,22 @@ def doubts(pool, labeled, n, rng):
     utility = np.where(pool.ids % 2, np.nan, 1.0 * pool.ids)
     return rank_by_utility(pool, utility, n, rng, explain=lambda row: {"kind": "doubts", "half": row / 2})
 """
-KEYS = ("sleeps", "breeds", "crashes", "exits", "dies", "hoards", "forges", "looks", "doubts")
+KEYS = (
+    "sleeps",
+    "breeds",
+    "escapes",
+    "returns",
+    "floods",
+    "abridges",
+    "babbles",
+    "crashes",
+    "exits",
+    "dies",
+    "hoards",
+    "forges",
+    "looks",
+    "doubts",
+)
 
 
 @pytest.fixture
@@ -116,10 +175,26 @@ def test_every_signal_arrives(tmp_path):
         assert found.order.tolist() == expected.order.tolist()
 
 
-@pytest.mark.parametrize("key", ["sleeps", "breeds"])
-def test_what_takes_too_long_is_ended(plugins, tmp_path, key):
+def lives(pid):
+    """Whether there is such a process, and not only its record for a parent that does not ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("key", ["sleeps", "breeds", "escapes"])
+def test_what_takes_too_long_is_ended_with_all_that_it_started(plugins, tmp_path, key):
     with pytest.raises(StrategyTimeout, match=r"took longer than 3 s and was ended"):
         run(key, tmp_path, seconds=3.0)
+    started = tmp_path / "work" / "child.pid"
+    assert started.exists() == (key != "sleeps")
+    assert not (started.exists() and lives(started.read_text()))
+
+
+def test_what_ends_well_leaves_nothing_behind_either(plugins, tmp_path):
+    assert len(run("returns", tmp_path)) == 10
+    assert not lives((tmp_path / "work" / "child.pid").read_text())
 
 
 @pytest.mark.parametrize(
@@ -129,6 +204,9 @@ def test_what_takes_too_long_is_ended(plugins, tmp_path, key):
         ("exits", "exited with status 3. so long"),
         ("dies", "killed by signal 11"),
         ("hoards", "MemoryError"),
+        ("floods", "File too large"),
+        ("abridges", "ranked 1 items; 10 were asked for"),
+        ("babbles", "exited with status 3. so long"),
         ("forges", "not in the pool"),
         ("looks", r"RuntimeError: \[\]"),
     ],
@@ -136,7 +214,7 @@ def test_what_takes_too_long_is_ended(plugins, tmp_path, key):
 def test_whatever_happens_there_is_one_error_here(plugins, tmp_path, monkeypatch, key, says):
     monkeypatch.setenv("SECRET_KEY", "do not tell")
     with pytest.raises(Exception, match=says) as caught:
-        run(key, tmp_path, memory_mb=1_024)
+        run(key, tmp_path, memory_mb=1_024, file_mb=1)
     assert type(caught.value).__module__ == "acquisition.errors"
 
 
@@ -157,10 +235,22 @@ def test_doubts_and_reasons_come_along(plugins, tmp_path):
     assert "half" not in found.reason(late)
 
 
-def test_a_missing_ranking_is_told(tmp_path):
+@pytest.mark.parametrize("left", [None, b"", b"PK\x03\x04 broken", b"no archive"])
+def test_a_missing_or_broken_ranking_is_told(tmp_path, left):
     pool, _ = example()
+    (tmp_path / "said.json").write_text('{"notes": [], "reasons": []}')
+    if left is not None:
+        (tmp_path / "ranking.npz").write_bytes(left)
     with pytest.raises(StrategyFailed, match="left no ranking"):
-        isolate._result(registry.get("margin"), pool, tmp_path)
+        isolate._result(registry.get("margin"), pool, 3, tmp_path)
+
+
+def test_of_long_output_the_end_is_read_only(tmp_path):
+    with (tmp_path / "output.txt").open("wb") as file:
+        file.truncate(2**40)  # more than any memory, but no room on the disk
+        file.seek(0, 2)
+        file.write(b"so long")
+    assert isolate._last_words(tmp_path, 3).endswith("so long")
 
 
 def test_needs_are_checked_before_anything_is_started(tmp_path):

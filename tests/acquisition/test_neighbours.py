@@ -130,3 +130,12 @@ def test_weights_count_in_a_sample_as_they_do_in_all_rows(monkeypatch):
     estimates = [clustering._sample(len(points), 200, weights, rng(seed))[1].sum() for seed in range(200)]
     assert np.mean(estimates) == pytest.approx(weights.sum(), rel=0.02)
     assert len(rows) == len(counted) == 200
+
+
+@LIBRARIES
+@pytest.mark.parametrize("among", [None, 9])
+def test_members_are_compared_with_each_other_only(to, among):
+    points, members = rng(1).normal(size=(40, 3)), np.arange(3, 33, 2)
+    expected = neighbours.neighbour_distances(points[members], 3, among=among)
+    found = neighbours.neighbour_distances(to(points), 3, among=among, members=members)
+    np.testing.assert_allclose(np.sort(np.asarray(found), axis=1), np.sort(expected, axis=1), rtol=1e-12)

@@ -6,6 +6,7 @@ import torch
 
 from acquisition import registry
 from acquisition.pool import Labeled, Pool
+from acquisition.strategies import contrastive as contrastive_module
 from acquisition.strategies.contrastive import divergence
 from acquisition.strategies.contrastive_active import contrasted_margin
 
@@ -188,6 +189,37 @@ def test_labelled_items_that_the_model_cannot_see_are_passed_over():
     unseen = [[np.nan, np.nan], [0.9, 0.1]]
     ranking = by_neighbours([[0.0]], [[0.5, 0.5]], [[0.0], [5.0]], unseen, neighbours=1)
     assert ranking.utility[0] == pytest.approx(0.9 * np.log(1.8) + 0.1 * np.log(0.2))
+
+
+def test_labelled_items_without_finite_features_are_passed_over():
+    for bad in (np.nan, np.inf):
+        ranking = by_neighbours([[0.0]], [[0.5, 0.5]], [[bad], [5.0]], [[0.5, 0.5], [0.9, 0.1]], neighbours=1)
+        assert ranking.utility[0] == pytest.approx(0.9 * np.log(1.8) + 0.1 * np.log(0.2))
+
+
+def test_a_sample_of_many_labelled_items_is_said(monkeypatch):
+    monkeypatch.setattr(contrastive_module, "MOST_LABELED", 4)
+    ranking = by_neighbours([[0.0]], [[0.5, 0.5]], np.arange(6.0)[:, None], np.full((6, 2), 0.5))
+    assert [note.values for note in ranking.notes if note.code == "labelled-sampled"] == [
+        {"used": 4, "size": 6}
+    ]
+
+
+def test_many_neighbours_of_many_classes_are_taken_in_small_blocks(monkeypatch):
+    proba = rng().dirichlet(np.ones(3), 40)
+    features, known = rng(1).normal(size=(40, 2)), rng(2).normal(size=(20, 2))
+    theirs = rng(3).dirichlet(np.ones(3), 20)
+    expected = by_neighbours(features, proba, known, theirs, neighbours=5).utility
+    seen = []
+
+    def watch(mine, *rest):
+        seen.append(len(mine))
+        return divergence(mine, *rest)
+
+    monkeypatch.setattr(contrastive_module, "_ENTRIES", 100)
+    monkeypatch.setattr(contrastive_module, "divergence", watch)
+    np.testing.assert_allclose(by_neighbours(features, proba, known, theirs, neighbours=5).utility, expected)
+    assert max(seen) == 100 // (5 * 3)
 
 
 @pytest.mark.parametrize("known", [None, [[np.nan, np.nan]]])

@@ -1,4 +1,8 @@
-"""Where another library implements the same rule, the choice is the same. Skipped where it is not installed."""
+"""Where another library implements the same rule, the choice is the same. Skipped where it is not installed.
+
+modAL and scikit-activeml are installed with the development packages. baal and small-text are not: their agreement stands in
+the output of the benchmark (`python -m benchmarks.acquisition --against baal`), run where they are.
+"""
 
 import warnings
 

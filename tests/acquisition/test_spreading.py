@@ -34,7 +34,7 @@ def plainly_farthest(points, n, *, known=None, passed_over=0):
         reach = [squared.max()]
     while len(picks) < min(n, len(points)):
         order = np.lexsort((np.arange(len(points)), -squared))
-        pick = int(order[min(passed_over, len(points) - len(picks) - 1)])
+        pick = int(order[min(passed_over, max(0, int((squared > 0).sum()) - 1))])
         if squared[pick] <= 0:
             break
         picks.append(pick)

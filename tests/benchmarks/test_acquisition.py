@@ -55,7 +55,8 @@ def test_a_peer_is_run_on_the_same_arrays(
         found["peer_seconds"]["value"] / found["seconds"]["value"], rel=0.05
     )
     assert found["speedup"]["against"] == "twin"
-    assert len(seen[0]) == 300
+    # The first call is not measured: it imports and compiles.
+    assert [len(pool) for pool in seen] == [acquisition.WARM, 300, 300]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acquisition import presets
-from acquisition.simulate import replay
+from acquisition.simulate import plan_of, replay
 from annotator.learning.lab_head import LabHead
 from annotator.learning.models import LearningSettings
 from benchmarks import datasets, label_efficiency
-from benchmarks.label_efficiency import Case, Curve, Settings, measure, plan_of, summary
+from benchmarks.label_efficiency import Case, Curve, Settings, measure, summary
 from models_zoo import tuning
 from models_zoo.head import fit_head
 
@@ -144,15 +143,9 @@ def test_every_plan_and_default_strategy_exists() -> None:
         assert plan_of(key, Settings().cold).then
 
 
-def test_a_strategy_begins_by_itself_where_it_needs_no_model() -> None:
-    def first(strategy: str) -> str:
-        return plan_of(strategy, "kmeans").start[0].terms[0].strategy
-
-    assert [first(key) for key in ("margin", "core_set", "random")] == ["kmeans", "core_set", "random"]
-    assert plan_of("automatic", "kmeans") == presets.get("automatic").plan_of({})
-
-
-@pytest.mark.parametrize("strategy", ["automatic", "bald", "contrastive_active", "tight_budget"])
+@pytest.mark.parametrize(
+    "strategy", ["automatic", "bald", "contrastive_active", "many_outliers", "tight_budget"]
+)
 def test_presets_and_strategies_on_every_signal_are_replayed(case: Case, strategy: str) -> None:
     found = label_efficiency.learn(case, strategy, 0, Settings(batch=20, labels=60))
     assert found.labels.tolist() == [20, 40, 60]

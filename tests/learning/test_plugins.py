@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -89,7 +90,11 @@ def choose(project: Project, strategy: str) -> None:
     LearningSettings.objects.filter(project=project).update(strategy=strategy, strategy_params=params)
 
 
-def test_the_example_package_is_installed_checked_and_used(site: Path) -> None:
+def test_the_example_package_is_installed_checked_and_used(site: Path, tmp_path: Path) -> None:
+    # Setuptools builds where the sources are: a copy, so that nothing is left among them.
+    source = tmp_path / "source"
+    before = sorted(EXAMPLE.rglob("*"))
+    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("build", "*.egg-info"))
     made = [
         sys.executable,
         "-m",
@@ -101,9 +106,10 @@ def test_the_example_package_is_installed_checked_and_used(site: Path) -> None:
         "--no-index",
     ]
     done = subprocess.run(
-        [*made, "--target", str(site), str(EXAMPLE)], capture_output=True, text=True, check=False
+        [*made, "--target", str(site), str(source)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert sorted(EXAMPLE.rglob("*")) == before
     registry.reload()
     assert registry.plugin_failures() == ()
     assert registry.get("oldest_first").source == "annotator-oldest-first"
