@@ -136,13 +136,17 @@ def get(key: str) -> Strategy:
 
 
 def available(*, task: str | None = None, signals: Iterable[str] | None = None) -> tuple[Strategy, ...]:
-    """Strategies by key that are for this task and need nothing but these signals; None = any."""
+    """Strategies that are for this task and need nothing but these signals; None = any. Our own first, then by title."""
     given = None if signals is None else frozenset(signals)
     return tuple(
         candidate
-        for _, candidate in sorted(_loaded()[0].items())
+        for candidate in sorted(_loaded()[0].values(), key=_place)
         if (task is None or task in candidate.spec.tasks) and (given is None or candidate.spec.needs <= given)
     )
+
+
+def _place(strategy: Strategy) -> tuple[str, str, str]:
+    return strategy.source.casefold(), strategy.spec.title.casefold(), strategy.spec.key
 
 
 def plugin_failures() -> tuple[PluginFailure, ...]:

@@ -77,7 +77,12 @@ def test_only_what_fits_is_offered():
     assert "margin" not in keys(registry.available(signals=["features"]))
     assert "margin" in keys(registry.available(task="multi", signals=["proba"]))
     assert keys(registry.available(task="detection")) == []
-    assert keys(registry.available()) == sorted(keys(registry.available()))
+
+
+def test_own_strategies_come_first_and_each_by_its_title() -> None:
+    offered = [(each.source, each.spec.title.casefold()) for each in registry.available()]
+    assert offered == sorted(offered)
+    assert offered[0][0] == ""
 
 
 def test_a_plug_in_is_found_beside_the_built_ins(plugins):
