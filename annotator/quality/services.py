@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, When
 from django.db.models import Case as Choose
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from annotator.accounts.models import User
@@ -155,12 +154,9 @@ def take_case(*, project_id: int, user: User, threshold: float) -> Case | None:
         case = (
             open_cases(project_id, threshold)
             .filter(free)
-            .annotate(
-                in_hand=Coalesce(ExpressionWrapper(in_hand, output_field=BooleanField()), False),
-                put_off=Coalesce(ExpressionWrapper(put_off, output_field=BooleanField()), False),
-            )
-            .annotate(since=Choose(When(put_off=True, then="left_at")))
-            .order_by("-in_hand", "put_off", F("since").asc(nulls_first=True), "agreement", "item_id")
+            .annotate(turn=Choose(When(in_hand, then=0), When(put_off, then=2), default=1))
+            .annotate(since=Choose(When(turn=2, then="left_at")))
+            .order_by("turn", "since", "agreement", "item_id")
             .select_for_update(of=("self",), skip_locked=True)
             .first()
         )
