@@ -82,9 +82,8 @@ class AnnotationOut(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
     def get_served(self, answer: Annotation) -> dict[str, Any]:
-        if self.context["whole"]:
-            return answer.served
-        return serving.shown(answer.served, guarded=self.context["guarded"])
+        served: dict[str, Any] = answer.served
+        return served if self.context["whole"] else serving.shown(served, guarded=self.context["guarded"])
 
 
 class SkippedOut(serializers.Serializer[Any]):
@@ -193,7 +192,9 @@ def answers(request: Request, project_id: int) -> Response:
         rows = rows.filter(current=values["current"])
     if "schema_version" in values:
         rows = rows.filter(schema__version=values["schema_version"])
-    return _listed(request, rows, values, lambda found: AnnotationOut(found, many=True, context=seen))
+    return _listed(
+        request, rows, values, lambda found: list(AnnotationOut(found, many=True, context=seen).data)
+    )
 
 
 def skips(request: Request, project_id: int) -> Response:
@@ -203,7 +204,7 @@ def skips(request: Request, project_id: int) -> Response:
     rows = Skip.objects.filter(project_id=project_id)
     if "withdrawn" in values:
         rows = rows.filter(withdrawn=values["withdrawn"])
-    return _listed(request, rows, values, lambda found: SkippedOut(found, many=True))
+    return _listed(request, rows, values, lambda found: list(SkippedOut(found, many=True).data))
 
 
 @extend_schema(operation_id="annotations_get", responses=AnnotationOut)
@@ -276,7 +277,7 @@ def _listed(
     request: Request,
     rows: QuerySet[Any],
     values: dict[str, Any],
-    row: Callable[[list[Any]], serializers.ListSerializer[Any]],
+    to_json: Callable[[list[Any]], list[Any]],
 ) -> Response:
     """A page, newest first, of what has a time and a client-made id."""
     if "item" in values:
@@ -292,4 +293,4 @@ def _listed(
     found = list(rows.order_by("-created_at", "-pk")[: size + 1])
     last = found[size - 1] if len(found) > size else None
     mark = f"{last.created_at.isoformat()}{BETWEEN}{last.pk}" if last else None
-    return page_response(request, list(row(found[:size]).data), mark)
+    return page_response(request, to_json(found[:size]), mark)
