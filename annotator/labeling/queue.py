@@ -175,12 +175,20 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int, fresh: boo
     return [_claimed(row) for row in rows]
 
 
-def hand(cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate) -> None:
-    """Put an item into a person's hands past the queue; inside their `person_lock`. `claim` then returns it as held."""
+def hand(cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate) -> bool:
+    """Put an item into a person's hands past the queue, inside their `person_lock`; False: they have it already.
+
+    `claim` then returns it as held. It takes a place of the item's entry, if there is one, as every claim does: whoever gives
+    it back puts one back.
+    """
     suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
     values: dict[str, Any] = {"project": project_id, "user": user_id, "holder": holder}
     values["item"] = candidate.item_id
     cursor.execute(HAND, values | {"served": json.dumps(candidate.served), "suggestion": suggestion})
+    if cursor.rowcount != 1:
+        return False
+    take_out(cursor, project_id, [candidate.item_id])
+    return True
 
 
 def put_back(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:

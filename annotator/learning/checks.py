@@ -16,7 +16,7 @@ from annotator.jobs.services import JobRun
 from annotator.labeling.models import Annotation
 from annotator.learning.arrays import load_array
 from annotator.learning.models import Round
-from annotator.learning.work import Training, Work
+from annotator.learning.work import Ints, Training, Work
 from annotator.projects.models import Project
 from annotator.quality.label_errors import suspects
 from annotator.quality.models import Check, Report
@@ -117,15 +117,20 @@ def _suspects(data: Training, proba: npt.NDArray[np.float64]) -> Found:
 
 
 def _relabels(work: Work, votes: Votes, data: Training, proba: npt.NDArray[np.float64]) -> Found:
-    """Labelled items that rank among the next batch when new and labelled ones stand in one order."""
-    mine = votes.take(np.isin(votes.rows, data.rows))
+    """Answered items that rank among the next batch when new and answered ones stand in one order.
+
+    Ties are among them: nobody trained on an item without a consensus, and it is what another answer tells most about.
+    """
+    if votes.class_keys != work.class_keys:
+        return []
+    judged, known = _judged(work, np.unique(votes.rows), data, proba)
+    mine = votes.take(np.isin(votes.rows, judged))
     rows, place = np.unique(mine.rows, return_inverse=True)
     if not len(rows):
         return []
     people, who = np.unique(mine.annotators, return_inverse=True)
     labels = np.full((len(rows), len(people)), MISSING, dtype=np.int64)
     labels[place, who] = mine.labels
-    known = proba[np.searchsorted(data.rows, rows)]
     found = activelab(labels, known, _new(work))
     scores, new = found.score, found.unlabelled
     batch = max(1, int(work.settings.get("batch_size", 1)))
@@ -136,12 +141,35 @@ def _relabels(work: Work, votes: Votes, data: Training, proba: npt.NDArray[np.fl
     return [(int(rows[n]), Check.Kind.RELABEL.value, round(float(scores[n]), 6)) for n in order.tolist()]
 
 
+def _judged(
+    work: Work, rows: Ints, data: Training, proba: npt.NDArray[np.float64]
+) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """Those of the answered `rows` of which a model that never saw their label says something, and what (k, C).
+
+    For the round's labels that is `proba` (n, C); for others the round's own scores, which learned nothing from them.
+    """
+    trained = np.isin(rows, data.rows)
+    known = np.full((len(rows), proba.shape[1]), np.nan)
+    known[trained] = proba[np.searchsorted(data.rows, rows[trained])]
+    stored = _scores(work)
+    if stored is not None:
+        others = ~trained & (rows < len(stored))
+        known[others] = stored[rows[others]]
+    said = ~np.isnan(known).any(axis=1)
+    return rows[said], known[said]
+
+
+def _scores(work: Work) -> npt.NDArray[Any] | None:
+    """The round's probabilities (n_rows, C), NaN where an item has no features."""
+    path = work.folder / "proba.npy"
+    return load_array(path) if path.exists() else None
+
+
 def _new(work: Work) -> npt.NDArray[np.float64] | None:
     """Probabilities (m, C) of items without answers, of a large pool those of a random part."""
-    path = work.folder / "proba.npy"
-    if not path.exists():
+    stored = _scores(work)
+    if stored is None:
         return None
-    stored = load_array(path)
     fresh = work.pool.fresh[work.pool.fresh < len(stored)]
     if len(fresh) > UNLABELLED:
         rng = np.random.default_rng([work.round.seed, 5])

@@ -84,7 +84,10 @@ def seconds_per_label(project: Project) -> float | None:
     with connection.cursor() as cursor:
         cursor.execute(SECONDS, [project.pk])
         median, _ = cursor.fetchone()
-    return None if median is None else round(float(median) * project.overlap, 2)
+    if median is None:
+        return None
+    answers = 1 + (project.overlap - 1) * project.overlap_share
+    return round(float(median) * answers, 2)
 
 
 def advice(met: list[bool | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 2_000
+DRAWN = 10**7  # numbers that are drawn at once: a hundred megabytes or so
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,7 @@ def krippendorff(
         return Estimate(None, None, None, len(units))
     if rng is None:
         return Estimate(float(value), None, None, len(units))
-    drawn = rng.multinomial(len(units), times / len(units), size=resamples).astype(np.float64)
-    alphas = _alpha(drawn, observed, totals)
-    alphas = alphas[~np.isnan(alphas)]
+    alphas = _resampled(lambda weights: _alpha(weights, observed, totals), times, rng, resamples)
     low, high = np.quantile(alphas, [0.025, 0.975]) if len(alphas) else (value, value)
     return Estimate(float(value), float(low), float(high), len(units))
 
@@ -80,9 +80,25 @@ def krippendorff_multi(
     if rng is None:
         return Estimate(float(value), None, None, int(enough.sum()))
     n = int(enough.sum())
-    means = mean(rng.multinomial(n, times / n, size=resamples).astype(np.float64))
-    low, high = np.quantile(means[~np.isnan(means)], [0.025, 0.975])
+    means = _resampled(mean, times, rng, resamples)
+    low, high = np.quantile(means, [0.025, 0.975]) if len(means) else (value, value)
     return Estimate(float(value), float(low), float(high), n)
+
+
+def _resampled(
+    figure: Callable[[Floats], Floats],
+    times: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    resamples: int,
+) -> Floats:
+    """`figure` of so many draws of the kinds (k,), without those in which it is not known; few at a time where kinds are many."""
+    n, most = int(times.sum()), max(1, DRAWN // len(times))
+    found = []
+    for start in range(0, resamples, most):
+        drawn = rng.multinomial(n, times / n, size=min(most, resamples - start))
+        found.append(figure(drawn.astype(np.float64)))
+    figures = np.concatenate(found) if found else np.zeros(0)
+    return figures[~np.isnan(figures)]
 
 
 def _terms(kinds: npt.NDArray[np.floating | np.integer]) -> tuple[Floats, Floats]:

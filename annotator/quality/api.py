@@ -102,6 +102,10 @@ class CaseDetail(serializers.Serializer[Any]):
     confidence = serializers.FloatField(required=False)
 
 
+class NothingIn(serializers.Serializer[Any]):
+    """A body without anything to say, which has to be JSON all the same."""
+
+
 class NextCaseOut(serializers.Serializer[Any]):
     case = CaseDetail(allow_null=True, help_text="null: nothing waits.")
     left = serializers.IntegerField(help_text="How many wait, this one included.")
@@ -112,6 +116,12 @@ class DecisionIn(serializers.Serializer[Any]):
     classes = serializers.ListField(child=serializers.CharField(max_length=100), max_length=1000)
     note = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
     gold = serializers.BooleanField(default=False, help_text="Check people with it from now on (managers).")
+    replaces = KeyField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Id of somebody else's decision that this one takes the place of; without it theirs stays (409).",
+    )
 
 
 class DecisionOut(serializers.ModelSerializer[Decision]):
@@ -247,6 +257,7 @@ def leave(request: Request, project_id: int, item_id: int) -> Response:
     """Put a disagreement behind the others."""
     user = current_user(request)
     project, _ = can_review(user, project_id)
+    parsed(NothingIn, request)
     selectors.item_in(project, item_id)
     services.leave_case(project_id=project.pk, item_id=item_id, user=user)
     return Response(status=204)
@@ -269,7 +280,7 @@ def leave(request: Request, project_id: int, item_id: int) -> Response:
 @needs(GET=READ, POST=MANAGE)
 @idempotent()
 def decisions(request: Request, project_id: int) -> Response:
-    """Reviewers' words on items, newest first. POST decides one, or decides it anew."""
+    """Reviewers' words on items, newest first. POST decides one, or decides it anew; 409 where somebody else did before."""
     user = current_user(request)
     project, can = can_review(user, project_id)
     if request.method == "POST":
@@ -283,6 +294,7 @@ def decisions(request: Request, project_id: int) -> Response:
             by=user,
             note=values["note"],
             gold=values["gold"],
+            replaces=values["replaces"],
         )
         return Response(DecisionOut(made).data, status=201)
     return listed(

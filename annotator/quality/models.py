@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotator.items.models import Item
+from annotator.labeling.models import Annotation, Skip
 from annotator.projects.models import LabelSchema, Project
 
 SHARE = [MinValueValidator(0.0), MaxValueValidator(0.5)]
@@ -104,12 +106,29 @@ class Case(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     taken_until = models.DateTimeField(null=True)
+    left_at = models.DateTimeField(null=True, help_text="When whoever has it put it behind the others.")
 
     class Meta:
         indexes = [models.Index(fields=["project", "agreement"], name="case_worst")]
 
     def __str__(self) -> str:
         return f"{self.item_id}: {self.agreement:.2f}"
+
+
+class CheckQuerySet(models.QuerySet["Check"]):
+    def open(self) -> CheckQuerySet:
+        """Those that somebody may still be asked: neither answered since, nor decided, nor out of work."""
+        answered = Annotation.objects.valid().filter(
+            item=OuterRef("item"), created_at__gt=OuterRef("created_at")
+        )
+        refused = Skip.objects.filter(item=OuterRef("item"), policy="nobody", withdrawn=False)
+        return self.filter(
+            ~Exists(answered),
+            ~Exists(refused),
+            ~Exists(Decision.objects.filter(item=OuterRef("item"))),
+            item__archived_at=None,
+            item__split=Item.Split.POOL,
+        )
 
 
 class Check(models.Model):
@@ -127,6 +146,8 @@ class Check(models.Model):
     score = models.FloatField(help_text="The smaller, the more it is worth asking again.")
     created_at = models.DateTimeField(default=timezone.now)
     taken_until = models.DateTimeField(null=True)
+
+    objects = CheckQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["project", "position"], name="check_order")]

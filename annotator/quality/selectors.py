@@ -58,7 +58,7 @@ def figures(project: Project, settings: QualitySettings) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(GOLD, [project.pk])
         answers, right = cursor.fetchone()
-    kinds = list(Check.objects.filter(project=project).values_list("kind", flat=True))
+    kinds = list(Check.objects.open().filter(project=project).values_list("kind", flat=True))
     return {
         "cases": open_cases(project.pk, settings.threshold).count(),
         "decisions": Decision.objects.filter(project=project).count(),
@@ -113,7 +113,7 @@ def gold_rows(project: Project, *, after: int = 0, size: int = 100) -> tuple[lis
 
 
 def checks(project_id: int) -> QuerySet[Check]:
-    return Check.objects.filter(project_id=project_id).select_related("item").order_by("position")
+    return Check.objects.open().filter(project_id=project_id).select_related("item").order_by("position")
 
 
 def case_document(project: Project, case: Case) -> dict[str, Any]:
@@ -148,7 +148,9 @@ def item_document(project: Project, item: Item) -> dict[str, Any]:
             }
             for answer in answers
         ],
-        "decision": None if decision is None else {"classes": decision.classes, "note": decision.note},
+        "decision": None
+        if decision is None
+        else {"id": decision.pk, "classes": decision.classes, "note": decision.note},
     }
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Case as Choose
+from django.db.models import Exists, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from annotator.accounts.models import User
@@ -53,24 +54,41 @@ def update_settings(*, settings: QualitySettings, values: Mapping[str, Any]) -> 
 
 
 def decide(
-    *, project: Project, item_id: int, classes: Sequence[str], by: User, note: str = "", gold: bool = False
+    *,
+    project: Project,
+    item_id: int,
+    classes: Sequence[str],
+    by: User,
+    note: str = "",
+    gold: bool = False,
+    replaces: int | None = None,
 ) -> Decision:
-    """A reviewer's word on an item; again changes it. With `gold` the item checks people from now on."""
+    """A reviewer's word on an item; again changes it, and makes a new decision in place of the one before.
+
+    `replaces` names somebody else's decision that is known and shall go; Conflict where there is one that is not. With
+    `gold` the item checks people from now on.
+    """
     schema = project.schema
     with transaction.atomic():
         item = _live_item(project, item_id)
         chosen = _checked_classes(project, classes)
-        decision, _ = Decision.objects.update_or_create(
-            item=item,
-            defaults={
-                "project": project,
-                "schema": schema,
-                "classes": chosen,
-                "note": note[:500],
-                "decided_by": by,
-                "created_at": timezone.now(),
-            },
-        )
+        before = Decision.objects.select_for_update().filter(item=item).first()
+        if before is not None:
+            if before.decided_by_id != by.pk and before.pk != replaces:
+                raise _already_decided(before)
+            before.delete()
+        try:
+            with transaction.atomic():
+                decision = Decision.objects.create(
+                    item=item,
+                    project=project,
+                    schema=schema,
+                    classes=chosen,
+                    note=note[:500],
+                    decided_by=by,
+                )
+        except IntegrityError as error:
+            raise _already_decided(Decision.objects.filter(item=item).first()) from error
         Check.objects.filter(item=item).delete()
         if gold:
             add_gold(project=project, item_id=item_id, classes=chosen, by=by)
@@ -123,32 +141,38 @@ def remove_gold(*, project_id: int, item_id: int) -> None:
 
 
 def take_case(*, project_id: int, user: User, threshold: float) -> Case | None:
-    """The worst open disagreement that no other reviewer has before them; it is this reviewer's for five minutes."""
+    """The worst open disagreement that no other reviewer has before them; it is this reviewer's for five minutes.
+
+    What they put off comes when nothing else is left, the first to be put off first.
+    """
     now = timezone.now()
     mine = Q(taken_by=user, taken_until__gte=now)
     free = Q(taken_until=None) | Q(taken_until__lt=now) | mine
+    in_hand = mine & Q(left_at=None)
+    put_off = mine & Q(left_at__isnull=False)
     with transaction.atomic():
         case = (
             open_cases(project_id, threshold)
             .filter(free)
-            .annotate(mine=ExpressionWrapper(mine, output_field=BooleanField()))
-            .order_by(F("mine").desc(nulls_last=True), "agreement", "item_id")
+            .annotate(turn=Choose(When(in_hand, then=0), When(put_off, then=2), default=1))
+            .annotate(since=Choose(When(turn=2, then="left_at")))
+            .order_by("turn", "since", "agreement", "item_id")
             .select_for_update(of=("self",), skip_locked=True)
             .first()
         )
         if case is None:
             return None
-        case.taken_by, case.taken_until = user, now + TAKEN_FOR
-        case.save(update_fields=["taken_by", "taken_until"])
+        case.taken_by, case.taken_until, case.left_at = user, now + TAKEN_FOR, None
+        case.save(update_fields=["taken_by", "taken_until", "left_at"])
     return case
 
 
 def leave_case(*, project_id: int, item_id: int, user: User) -> None:
-    """Put a disagreement behind the others for this sitting: somebody else may take it after a while."""
-    later = timezone.now() + TAKEN_FOR
+    """Put a disagreement behind the others for this reviewer, and for a while out of everybody else's way."""
+    now = timezone.now()
     Case.objects.filter(project_id=project_id, item_id=item_id).filter(
-        Q(taken_by=user) | Q(taken_until=None) | Q(taken_until__lt=timezone.now())
-    ).update(taken_by=None, taken_until=later)
+        Q(taken_by=user) | Q(taken_until=None) | Q(taken_until__lt=now)
+    ).update(taken_by=user, taken_until=now + TAKEN_FOR, left_at=now)
 
 
 def open_cases(project_id: int, threshold: float) -> QuerySet[Case]:
@@ -216,6 +240,16 @@ def renew_reports() -> int:
             start_report(project_id)
             started += 1
     return started
+
+
+def _already_decided(known: Decision | None) -> Conflict:
+    """Somebody was faster; `decision` is what to name in order to change theirs."""
+    return Conflict(
+        "Somebody else has decided this already.",
+        code="already_decided",
+        hint="Look at their decision before you change it.",
+        decision=None if known is None else {"id": known.pk, "classes": known.classes, "note": known.note},
+    )
 
 
 def _live_item(project: Project, item_id: int) -> Item:

@@ -18,13 +18,15 @@ from annotator.labeling import queue
 from annotator.labeling.models import ItemLease
 from annotator.labeling.queue import Candidate, Claimed
 from annotator.labeling.statements import from_json
+from annotator.quality.models import GoldItem
 
 REMEMBER = 2.0  # seconds that a process believes what it read of a project's shares
 DRAWN = {"kind": "exploration", "text": "Drawn at random, to measure how good the model is."}
 SHOWN = ("round", "strategy", "model", "exploration", "reason")
-ABOUT_ITEM = ("classes", "labels", "probabilities")
-REASON = ("kind", "text", *ABOUT_ITEM)
-# What the model would say about an item, and the reason that goes with it: (suggestion, reason), None where it cannot.
+# Parts of a reason that tell what the model thinks of the item; its text tells the same in words.
+ABOUT_ITEM = frozenset({"classes", "labels", "probabilities", "for_class"})
+REASON = ("kind", "text")
+# What the model would say about an item: (suggestion, reason), None where it cannot.
 Suggest = Callable[[int], tuple[dict[str, Any], dict[str, Any]] | None]
 
 RULES = """
@@ -52,18 +54,32 @@ WHERE p.id = %(project)s AND item.id = quality_check.item_id AND quality_check.i
                     AND (a.annotator_id = %(user)s
                          OR (a.created_at > c.created_at AND a.current AND a.state = 'submitted')))
     AND NOT EXISTS (SELECT 1 FROM labeling_itemlease l WHERE l.item_id = c.item_id AND l.returned_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM labeling_queueentry q JOIN projects_project w ON w.id = q.project_id
+                    WHERE q.project_id = %(project)s AND q.item_id = c.item_id AND q.free > 0
+                      AND q.position >= w.queue_start)
     AND NOT EXISTS (SELECT 1 FROM labeling_skip k WHERE k.item_id = c.item_id AND NOT k.withdrawn
                     AND (k.annotator_id = %(user)s OR k.policy = 'nobody'))
     AND NOT EXISTS (SELECT 1 FROM quality_decision d WHERE d.item_id = c.item_id)
   ORDER BY c.position LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
 RETURNING quality_check.item_id, item.row, quality_check.kind
 """
-# An entry to look like: an exploration draw where there is one in the window, for it tells nothing of its item.
+# An entry to look like, any of those that the person would be served next: of checks as many look drawn at random as of other
+# work. Where nothing is left for them, any of the window.
 LIKENESS = """
-SELECT q.served, p.show_suggestions AND q.suggestion IS NOT NULL
-FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
-WHERE q.project_id = %(project)s AND q.position >= p.queue_start
-ORDER BY (q.served->>'exploration')::bool DESC NULLS LAST, q.position LIMIT 1
+WITH ahead AS (
+  SELECT q.served, p.show_suggestions AND q.suggestion IS NOT NULL AS suggests
+  FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
+  WHERE q.project_id = %(project)s AND q.position >= p.queue_start AND q.free > 0
+    AND NOT EXISTS (SELECT 1 FROM labeling_annotation a WHERE a.item_id = q.item_id AND a.annotator_id = %(user)s
+                    AND a.current AND a.state = 'submitted')
+  ORDER BY q.position LIMIT 50
+), behind AS (
+  SELECT q.served, p.show_suggestions AND q.suggestion IS NOT NULL AS suggests
+  FROM labeling_queueentry q JOIN projects_project p ON p.id = q.project_id
+  WHERE q.project_id = %(project)s AND q.position >= p.queue_start AND NOT EXISTS (SELECT 1 FROM ahead)
+  ORDER BY q.position LIMIT 50
+)
+SELECT served, suggests FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) near ORDER BY random() LIMIT 1
 """
 
 
@@ -152,14 +168,27 @@ def top_up(
 
 def shown(served: dict[str, Any], *, guarded: bool) -> dict[str, Any]:
     """What a person may see of how an item came to them. `guarded`: checks are about, so nothing tells entries apart."""
-    if "shown" in served:
-        return dict(served["shown"])
-    if not guarded:
+    if not guarded and "shown" not in served:
         return served
+    served = served.get("shown", served)
     open_ = {name: served[name] for name in SHOWN if name in served}
     if "reason" in open_:
-        open_["reason"] = {name: value for name, value in open_["reason"].items() if name in REASON}
+        # What a strategy says of its items it does not say of a check: in general words they are alike.
+        reason = general(open_["reason"])
+        open_["reason"] = {name: value for name, value in reason.items() if name in REASON}
     return open_
+
+
+def general(reason: dict[str, Any]) -> dict[str, Any]:
+    """The reason without the model's view of the item: which classes it wavers between, which one it expects."""
+    if reason.keys() & ABOUT_ITEM:
+        return {"kind": reason.get("kind"), "text": "Ranked high by the strategy in use."}
+    return reason
+
+
+def conceals(project_id: int) -> bool:
+    """Whether the project has checks that only managers may know: dealt now, or gold that may be dealt again."""
+    return rules_of(project_id).on or GoldItem.objects.filter(project_id=project_id).exists()
 
 
 def _deal(
@@ -193,8 +222,7 @@ def _hand(project_id: int, user_id: int, holder: UUID, kind: str, suggest: Sugge
         item_id, row, *more = found
         cursor.execute(LIKENESS, values)
         candidate = _disguised(cursor.fetchone(), item_id, row, more[0] if more else kind, suggest)
-        queue.hand(cursor, project_id=project_id, user_id=user_id, holder=holder, candidate=candidate)
-    return True
+        return queue.hand(cursor, project_id=project_id, user_id=user_id, holder=holder, candidate=candidate)
 
 
 def _disguised(
@@ -208,17 +236,17 @@ def _disguised(
     looks = {name: other.get(name) for name in ("round", "strategy", "model")}
     reason, suggestion = other.get("reason") or DRAWN, None
     exploration = like is None or bool(other.get("exploration"))
-    if not exploration:
-        told = suggest(row) if suggest and like and like[1] else None
-        if told is not None:
-            suggestion, reason = told
-        elif set(reason) & set(ABOUT_ITEM):
-            reason = {"kind": reason.get("kind"), "text": "Ranked high by the strategy in use."}
-    reason = {name: value for name, value in reason.items() if name in REASON}
+    if like and like[1] and not exploration:
+        told = suggest(row) if suggest else None
+        if told is None:
+            # Ranked items have suggestions, this one cannot: it passes for a draw, which has none.
+            reason, exploration = DRAWN, True
+        else:
+            suggestion = told[0]
     served = {
         "round": other.get("round"),
         "exploration": False,
         "check": {"kind": kind},
-        "shown": {**looks, "exploration": exploration, "reason": reason},
+        "shown": shown({**looks, "exploration": exploration, "reason": reason}, guarded=True),
     }
     return Candidate(item_id, served, suggestion)

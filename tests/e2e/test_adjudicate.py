@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from annotator.items.models import Item
 from annotator.projects.models import Project, Role
 from annotator.quality.models import Case, Decision, GoldItem
+from annotator.quality.services import decide
 from tests.e2e.person import text_project
 from tests.factories import join
 from tests.quality.people import vote
@@ -46,8 +47,30 @@ def test_disagreements_are_decided_worst_first_with_keys_alone(people):
     reviewer.press("Period")
     expect(reviewer.text).to_have_text(items[0].text)
     reviewer.press("2", "Enter")
+    expect(reviewer.text).to_have_text(items[2].text)
+    expect(page.locator(".toast")).to_contain_text("Only what you put off is left.")
+    reviewer.press("1", "Enter")
     expect(reviewer.stage).to_contain_text("Nothing waits for a decision.")
-    assert decisions(project) == [(items[1].row, [keys[0]]), (items[0].row, [keys[1]])]
+    first, second = keys[:2]
+    assert decisions(project) == [
+        (items[1].row, [first]),
+        (items[0].row, [second]),
+        (items[2].row, [first]),
+    ]
+
+
+def test_a_decision_that_came_too_late_is_told_and_changes_nothing(people):
+    project, items = disputed()
+    keys = [label.key for label in project.schema.active_classes()]
+    reviewer = people(join(project, Role.REVIEWER))
+    page = reviewer.open("quality:adjudicate", project.pk)
+    expect(reviewer.text).to_have_text(items[1].text)
+    reviewer.expected.append("409")
+    decide(project=project, item_id=items[1].pk, classes=[keys[1]], by=join(project, Role.REVIEWER))
+    reviewer.press("1", "Enter")
+    expect(page.locator(".toast")).to_contain_text("Somebody else has decided this already.")
+    expect(reviewer.text).to_have_text(items[2].text)
+    assert decisions(project) == [(items[1].row, [keys[1]])]
 
 
 def test_the_last_decision_is_taken_back_with_its_choice(people):

@@ -16,7 +16,7 @@ from annotator.learning import triggers
 from annotator.learning.models import LearningSettings
 from annotator.learning.replay import replay_round
 from annotator.learning.suggest import suggest_for
-from annotator.projects.models import Project
+from annotator.projects.models import LabelClass, LabelSchema, Project
 from annotator.quality.label_errors import suspects
 from annotator.quality.models import Check, Decision, QualitySettings, Report
 from tests.factories import join
@@ -94,6 +94,32 @@ def test_a_weak_label_is_asked_about_before_new_items_are_and_a_strong_one_is_no
     scores = np.array(relabel.values_list("score", flat=True))
     assert np.all((scores > 0) & (scores < 1))
     assert relabel.count() < 60
+
+
+def test_items_on_which_people_are_tied_are_worth_another_label() -> None:
+    project = world(overlap=2)
+    items = items_of(project)
+    other = join(project)
+    wrong = {"cat": "dog", "dog": "cat"}
+    for item in items[:20]:
+        answer(project, other, item, truth(item))
+    tied = items[20:23]
+    for item in tied:
+        answer(project, other, item, wrong[truth(item)])
+    run_round(project)
+    Job.objects.filter(kind=triggers.CHECKS_JOB).update(created_at=timezone.now() - timedelta(minutes=5))
+    triggers.start_checks_if_due(project.pk)
+    search(project)
+    relabel = Check.objects.filter(kind="relabel").order_by("score").values_list("item__row", flat=True)
+    assert set(relabel[:3]) == {item.row for item in tied}
+
+
+def test_answers_in_terms_of_later_classes_are_not_held_against_earlier_ones() -> None:
+    project = world(count=62)
+    schema = LabelSchema.objects.create(project=project, version=2, created_by=project.created_by)
+    for n, key in enumerate(("bird", "cat", "dog")):
+        LabelClass.objects.create(schema=schema, key=key, name=key.title(), order=n)
+    assert search(project)["relabel"] == 0
 
 
 def test_the_newest_answers_of_somebody_in_decline_are_checked() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from annotator.quality import agreement
 from annotator.quality.agreement import krippendorff, krippendorff_multi
 
 # K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section C: four observers, twelve units, gaps.
@@ -95,3 +98,27 @@ def test_of_several_classes_each_is_judged_and_the_mean_taken() -> None:
     found = krippendorff_multi(chosen, total, rng=np.random.default_rng(0))
     assert found.value == pytest.approx((first + second) / 2)
     assert krippendorff_multi(chosen, np.array([1, 1, 1])).value is None
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_the_bootstrap_takes_no_more_memory_where_kinds_are_many(
+    monkeypatch: pytest.MonkeyPatch, *, multi: bool
+) -> None:
+    counts = np.column_stack([np.arange(2, 1_002), np.arange(1_002, 2, -1)])
+    total = counts.sum(axis=1) + np.arange(1_000)
+
+    def found() -> agreement.Estimate:
+        rng = np.random.default_rng(5)
+        if multi:
+            return krippendorff_multi(counts, total, rng=rng, resamples=1_000)
+        return krippendorff(counts, rng=rng, resamples=1_000)
+
+    at_once = found()
+    monkeypatch.setattr(agreement, "DRAWN", 50_000, raising=False)
+    tracemalloc.start()
+    try:
+        assert found() == at_once, "the draws are the same however many are made at once"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000, "a thousand draws of a thousand kinds are sixteen megabytes"

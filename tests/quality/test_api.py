@@ -72,6 +72,19 @@ def test_a_disagreement_is_taken_decided_and_taken_back() -> None:
     assert program("get", "quality/cases/").json()["results"]
 
 
+def test_somebody_else_s_decision_is_told_and_stays_unless_it_is_named() -> None:
+    project, items = disputed()
+    first, second = (Program(project, join(project, Role.REVIEWER)) for _ in range(2))
+    body = {"item": items[0].pk, "classes": ["cat"]}
+    made = first("post", "quality/decisions/", body).json()
+    refused = second("post", "quality/decisions/", body | {"classes": ["dog"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_decided")
+    assert refused.json()["decision"] == {"id": made["id"], "classes": ["cat"], "note": ""}
+    assert second("get", f"quality/cases/{items[0].pk}/").json()["decision"]["id"] == made["id"]
+    changed = second("post", "quality/decisions/", body | {"classes": ["dog"], "replaces": made["id"]})
+    assert (changed.status_code, Decision.objects.get().classes) == (201, ["dog"])
+
+
 def test_putting_one_off_brings_the_next() -> None:
     project, _ = disputed()
     program = Program(project)

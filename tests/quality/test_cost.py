@@ -10,9 +10,11 @@ import pytest
 from annotator.items.models import Item
 from annotator.labeling.models import Annotation
 from annotator.learning.costs import kept_model, pool_cost
+from annotator.learning.evidence_stopping import seconds_per_label
 from annotator.quality.cost import CostModel, cost_model, fit_cost
 from tests.factories import join, make_items, make_project
 from tests.learning.world import answer
+from tests.quality.people import vote
 
 
 def times(n: int, *, slope: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,3 +76,15 @@ def test_long_texts_cost_more_where_answers_said_so() -> None:
         Item.objects.filter(pk=item.pk).update(text="a" * length)
     costs = pool_cost(project.pk, np.arange(3), CostModel(0.0, 0.5, 0.1, 100))
     assert costs.tolist() == pytest.approx([11**0.5, 1_001**0.5, 11**0.5])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("overlap", "share", "times"), [(1, 1.0, 1.0), (3, 1.0, 3.0), (3, 0.1, 1.2)])
+def test_a_label_costs_as_many_answers_as_items_want_on_average(
+    overlap: int, share: float, times: float
+) -> None:
+    project = make_project(overlap=overlap, overlap_share=share)
+    for item in make_items(project, 5):
+        vote(project, item, "cat")
+    Annotation.objects.update(seconds=10.0)
+    assert seconds_per_label(project) == pytest.approx(10 * times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from annotator.labeling import queue, selectors
+from annotator.labeling import project_port, queue, selectors
 from annotator.labeling.models import QueueEntry
 from annotator.learning.pool import servable_pool
 from annotator.projects.models import Project
@@ -100,4 +100,21 @@ def test_gold_is_no_progress() -> None:
     for item in items[:3]:
         vote(project, item, "cat")
     found = progress(project)
-    assert (found.items, found.complete, found.started, found.answers) == (2, 1, 1, 3)
+    assert (found.items, found.complete, found.started, found.answers) == (2, 1, 1, 1)
+
+
+def test_a_list_of_projects_does_not_tell_at_once_what_was_gold(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, golden = make_project(), make_project()
+    make_items(plain, 2)
+    [item, _] = make_items(golden, 2)
+    add_gold(project=golden, item_id=item.pk, classes=["cat"], by=None)
+    kept: dict[str, int] = {}
+
+    def remember(values: dict[str, object], seconds: int) -> None:
+        kept.update(dict.fromkeys(values, seconds))
+
+    monkeypatch.setattr(project_port.cache, "set_many", remember)
+    found = project_port.progress_of([plain.pk, golden.pk])
+    assert (found[plain.pk].total, found[golden.pk].total) == (2, 1)
+    assert kept[f"progress.{golden.pk}"] >= 600, "longer than anybody waits between two answers"
+    assert kept[f"progress.{plain.pk}"] <= 30

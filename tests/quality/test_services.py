@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
+from datetime import timedelta
+
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from annotator.common.errors import AnnotatorError, Conflict, Invalid, NotFound
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
+from annotator.labeling.models import Annotation, Skip
 from annotator.learning.pool import servable_pool
 from annotator.projects.models import Role
-from annotator.quality import services
+from annotator.quality import selectors, services
 from annotator.quality.consensus import consensus
 from annotator.quality.models import Case, Check, Decision, GoldItem, QualitySettings, Report
 from tests.factories import join, make_items, make_project
@@ -111,9 +117,87 @@ def test_reviewers_get_the_worst_first_and_never_the_same() -> None:
     services.leave_case(project_id=project.pk, item_id=items[1].pk, user=anna)
     assert take(anna) == items[0].pk
     services.decide(project=project, item_id=items[0].pk, classes=["cat"], by=anna)
-    assert take(anna) is None, "one above the threshold, one with somebody else, one put off"
-    Case.objects.update(taken_until=timezone.now())
+    assert take(join(project, Role.REVIEWER)) is None, "one with somebody else, one just put off"
+    assert take(anna) == items[1].pk, "only what she put off herself is left to her"
+
+
+def test_what_a_reviewer_put_off_comes_last_and_in_turn() -> None:
+    project, items = with_cases(0.4, 0.5, 0.6)
+    anna = join(project, Role.REVIEWER)
+
+    def take(user: object) -> int | None:
+        case = services.take_case(project_id=project.pk, user=user, threshold=0.7)
+        return case and case.item_id
+
+    seen = []
+    for _ in range(7):
+        item = take(anna)
+        assert item == take(anna), "what was taken up again is in hand again"
+        seen.append(item)
+        services.leave_case(project_id=project.pk, item_id=item, user=anna)
+    assert seen == [items[n].pk for n in (0, 1, 2, 0, 1, 2, 0)]
+    Case.objects.filter(item=items[2]).update(taken_until=timezone.now())
+    assert take(join(project, Role.REVIEWER)) == items[2].pk, "after a while it is anybody's"
     assert take(anna) == items[1].pk
+
+
+def test_another_reviewer_s_decision_is_changed_only_by_name() -> None:
+    project = make_project()
+    [item] = make_items(project, 1)
+    anna, ben = (join(project, Role.REVIEWER) for _ in range(2))
+    first = services.decide(project=project, item_id=item.pk, classes=["cat"], by=anna, note="a tail")
+    with pytest.raises(Conflict) as refused:
+        services.decide(project=project, item_id=item.pk, classes=["dog"], by=ben)
+    assert refused.value.code == "already_decided"
+    assert refused.value.extra["decision"] == {"id": first.pk, "classes": ["cat"], "note": "a tail"}
+    assert Decision.objects.get().classes == ["cat"]
+    anew = services.decide(project=project, item_id=item.pk, classes=["dog"], by=anna)
+    with pytest.raises(Conflict):
+        services.decide(project=project, item_id=item.pk, classes=["cat"], by=ben, replaces=first.pk)
+    services.decide(project=project, item_id=item.pk, classes=["cat"], by=ben, replaces=anew.pk)
+    assert (Decision.objects.get().classes, Decision.objects.get().decided_by) == (["cat"], ben)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_reviewers_at_once_one_decides() -> None:
+    project = make_project()
+    [item] = make_items(project, 1)
+    barrier, outcomes = threading.Barrier(2), []
+
+    def decide(person: object, key: str) -> None:
+        try:
+            barrier.wait()
+            services.decide(project=project, item_id=item.pk, classes=[key], by=person)
+            outcomes.append(key)
+        except Conflict as error:
+            outcomes.append(error.code)
+        finally:
+            connection.close()
+
+    people = [join(project, Role.REVIEWER) for _ in range(2)]
+    threads = [
+        threading.Thread(target=decide, args=pair) for pair in zip(people, ("cat", "dog"), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == sorted(["already_decided", *Decision.objects.get().classes])
+
+
+def test_what_was_answered_since_or_decided_is_no_open_check() -> None:
+    project = make_project()
+    answered, decided, refused, before, waiting = items = make_items(project, 5)
+    people = vote(project, before, "cat")
+    Annotation.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    services.replace_checks(project_id=project.pk, entries=[(item.row, "suspect", 0.1) for item in items])
+    Check.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    vote(project, answered, "cat", people=people)
+    Decision.objects.create(project=project, item=decided, schema=project.schema, classes=["cat"])
+    Skip.objects.create(id=uuid.uuid4(), project=project, item=refused, annotator=people[0], policy="nobody")
+    assert [check.item_id for check in selectors.checks(project.pk)] == [before.pk, waiting.pk]
+    figures = selectors.figures(project, services.settings_of(project))
+    assert (figures["open_checks"], figures["checks"]["suspect"]) == (2, 2)
 
 
 def test_archived_and_golden_items_are_no_cases() -> None:

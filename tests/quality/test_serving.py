@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from annotator.items.models import Item
-from annotator.labeling import services
-from annotator.labeling.models import Annotation, ItemLease
+from annotator.labeling import queue, services
+from annotator.labeling.models import Annotation, ItemLease, QueueEntry
 from annotator.learning.exploration import explored_rows
 from annotator.projects.models import Project, Role
 from annotator.quality import serving
@@ -211,6 +215,103 @@ def test_an_answer_to_gold_is_kept_as_what_it_is_and_measures_no_model() -> None
     assert explored_rows(project.pk).tolist() == [], "gold is no uniform draw, however it looks"
 
 
+def suggest(row: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    return SUGGESTION, RANKED["reason"]
+
+
+def test_as_many_checks_look_ranked_as_other_items_do() -> None:
+    project, _, others = with_gold(count=24)
+    candidates = [
+        queue.Candidate(item.pk, EXPLORED) if n % 2 else queue.Candidate(item.pk, RANKED, SUGGESTION)
+        for n, item in enumerate(others)
+    ]
+    queue.publish(project_id=project.pk, candidates=candidates)
+    person, looked = join(project), []
+    for _ in range(24):
+        [lease] = claim(project, person, rng=Always(), suggest=suggest)
+        looked.append((lease.served["shown"]["exploration"], lease.suggestion))
+        submit(project, person, lease.item_id)
+    ranked = looked.count((False, SUGGESTION))
+    assert ranked + looked.count((True, None)) == 24
+    assert 3 <= ranked <= 21, "half of them, but for chance of one in ten thousand"
+
+
+def test_a_check_looks_like_what_is_still_to_come_for_the_person() -> None:
+    project, _, others = with_gold(count=8)
+    person = join(project)
+    candidates = [queue.Candidate(item.pk, EXPLORED) for item in others[:5]]
+    candidates += [queue.Candidate(item.pk, RANKED) for item in others[5:]]
+    Project.objects.filter(pk=project.pk).update(overlap=2)
+    queue.publish(project_id=project.pk, candidates=candidates)
+    for _ in range(5):
+        [lease] = claim(project, person, rng=Never())
+        submit(project, person, lease.item_id)
+    for lease in claim(project, person, 8, rng=Always()):
+        assert lease.served["shown"]["exploration"] is False, "no draw is left for them"
+
+
+def test_a_check_of_which_the_model_says_nothing_passes_for_a_draw() -> None:
+    project, _, others = with_gold()
+    publish(project, others, RANKED, suggestion=SUGGESTION)
+    [lease] = claim(project, join(project), rng=Always(), suggest=lambda row: None)
+    assert (lease.served["shown"]["exploration"], lease.suggestion) == (True, None)
+
+
+EXPECTED = EXPLORED | {
+    "exploration": False,
+    "reason": {
+        "kind": "typicality", "utility": 0.4, "for_class": "cat",
+        "text": "Typical of many. Expected to be Cat, a class with few labels.",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("served", [EXPECTED, RANKED])
+def test_checks_among_the_work_uncover_no_class(
+    monkeypatch: pytest.MonkeyPatch, served: dict[str, Any]
+) -> None:
+    project, _, others = with_gold()
+    Project.objects.filter(pk=project.pk).update(show_suggestions=False)
+    publish(project, others, served, suggestion=SUGGESTION)
+    person = join(project)
+    seen = {}
+    for draws in (Always, Never):
+        monkeypatch.setattr(serving.random, "SystemRandom", draws)
+        [lease] = as_seen(project, person)
+        seen[draws] = looks(lease)
+        assert "cat" not in str(seen[draws]).lower()
+    assert seen[Always] == seen[Never]
+
+
+def figures_of(project: Project, person: Any) -> list[int]:
+    """Every number that a person's dashboard shows."""
+    client = Client()
+    client.force_login(person)
+    page = client.get(reverse("workspace:dashboard", args=[project.pk]), {"part": "figures"})
+    words = re.sub(r"<[^>]*>", " ", page.content.decode())
+    return [int(number) for number in re.findall(r"\d+", words)]
+
+
+def test_no_figure_of_an_annotator_moves_otherwise_after_gold() -> None:
+    project, _, _ = with_gold()
+    publish(project, make_items(project, 400))
+    person, before = join(project), []
+    for draws in (Always, Never, Always, Never):
+        [lease] = claim(project, person, rng=draws())
+        submit(project, person, lease.item_id)
+        before.append(figures_of(project, person))
+    changes = [[later - earlier for earlier, later in zip(*pair, strict=True)] for pair in pairwise(before)]
+    assert changes[0] == changes[1] == changes[2]
+    assert sum(changes[0]) == 2, "their own answers, of ever and of today"
+
+
+def test_without_checks_annotators_see_the_project_s_figures() -> None:
+    project = make_project()
+    items = make_items(project, 4)
+    vote(project, items[0], "cat", "dog")
+    assert figures_of(project, join(project))[:4] == [1, 4, 2, 2]
+
+
 def with_checks(count: int = 2, **settings: Any) -> tuple[Project, list[Item], Any]:
     """Items that one person has labelled and that are worth another label, and two new ones."""
     project = make_project()
@@ -318,26 +419,114 @@ def test_a_project_without_checks_asks_the_database_nothing_more() -> None:
     assert (rules.on, len(queries)) == (False, 0)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_people_at_once_never_get_the_same_check() -> None:
-    project, _, _ = with_checks(count=4)
-    people = [join(project) for _ in range(4)]
-    barrier, failures = threading.Barrier(4), []
+def at_once(calls: list[Callable[[], object]]) -> list[Exception]:
+    """Each call in a thread of its own, all of them at the same moment; what went wrong."""
+    barrier, failures = threading.Barrier(len(calls)), []
 
-    def ask(person: Any) -> None:
+    def run(call: Callable[[], object]) -> None:
         try:
             barrier.wait()
-            claim(project, person, rng=Always())
-        except Exception as error:  # noqa: BLE001 - shown by the assertion below
+            call()
+        except Exception as error:  # noqa: BLE001 - shown by the caller's assertion
             failures.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=ask, args=(person,)) for person in people]
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return failures
+
+
+def places(item: Item) -> int:
+    return QueueEntry.objects.values_list("free", flat=True).get(item=item)
+
+
+def served_and_checked() -> tuple[Project, Item]:
+    """An item of the queue that has its only label, and is worth another."""
+    project = make_project()
+    item, *_ = items = make_items(project, 3)
+    publish(project, items)
+    author = join(project)
+    claim(project, author)
+    submit(project, author, item.pk)
+    replace_checks(project_id=project.pk, entries=[(item.row, "drift", 0.0)])
+    Annotation.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    Check.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    quality(project, check_share=0.5)
+    assert places(item) == 0
+    return project, item
+
+
+def expire(project: Project, person: Any, lease: queue.Claimed) -> None:
+    ItemLease.objects.filter(token=lease.token).update(expires_at=timezone.now() - timedelta(seconds=1))
+    services.return_expired_leases()
+
+
+def give_back(project: Project, person: Any, lease: queue.Claimed) -> None:
+    services.release_leases(project_id=project.pk, user_id=person.pk, tokens=[lease.token])
+
+
+def skip(project: Project, person: Any, lease: queue.Claimed) -> None:
+    services.skip_item(project_id=project.pk, user_id=person.pk, skip_id=uuid.uuid4(), item_id=lease.item_id)
+
+
+@pytest.mark.parametrize("leave", [give_back, expire, skip])
+def test_a_check_that_comes_back_opens_the_item_to_nobody_else(leave: Any) -> None:
+    project, item = served_and_checked()
+    person = join(project)
+    for _ in range(3 if leave is give_back else 1):
+        Check.objects.update(taken_until=None)
+        [lease] = claim(project, person, rng=Always())
+        assert (lease.item_id, places(item)) == (item.pk, -1)
+        leave(project, person, lease)
+        assert places(item) == 0
+    others = claim(project, join(project), 3, rng=Never())
+    quality(project, check_share=0.0)
+    assert item.pk not in {each.item_id for each in others}
+
+
+def test_an_answered_check_leaves_the_places_as_they_were_wanted() -> None:
+    project, item = served_and_checked()
+    person = join(project)
+    [lease] = claim(project, person, rng=Always())
+    submit(project, person, lease.item_id)
+    assert places(item) == -1, "one more than it wants"
+    assert item.pk not in {each.item_id for each in claim(project, join(project), 3, rng=Never())}
+
+
+def test_an_item_that_waits_in_the_queue_is_asked_about_there() -> None:
+    project, items, _ = with_checks(count=1)
+    Project.objects.filter(pk=project.pk).update(overlap=2)
+    publish(project, items)
+    assert places_now(items[0]) == 1
+    [lease] = claim(project, join(project), rng=Always())
+    assert (lease.item_id, "check" in lease.served) == (items[0].pk, False)
+    assert items[0].pk not in {each.item_id for each in claim(project, join(project), 3, rng=Always())}
+
+
+def places_now(item: Item) -> int:
+    start = Project.objects.values_list("queue_start", flat=True).get(pk=item.project_id)
+    return QueueEntry.objects.values_list("free", flat=True).get(item=item, position__gte=start)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_at_once_no_more_get_an_item_than_it_wants_labels() -> None:
+    project, items, _ = with_checks(count=1)
+    Project.objects.filter(pk=project.pk).update(overlap=2)
+    publish(project, items)
+    failures = at_once([partial(claim, project, join(project), rng=Always()) for _ in range(4)])
+    assert failures == []
+    assert ItemLease.objects.filter(item=items[0]).count() == 1, "it has one of two labels"
+    assert places_now(items[0]) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_at_once_never_get_the_same_check() -> None:
+    project, _, _ = with_checks(count=4)
+    failures = at_once([partial(claim, project, join(project), rng=Always()) for _ in range(4)])
     assert failures == []
     held = list(ItemLease.objects.values_list("item_id", flat=True))
     checked = [item for item in held if Check.objects.filter(item_id=item).exists()]

@@ -14,6 +14,7 @@ const api = (path) => `${config.api}${path}`;
 const canvasModule = import(`../canvas/${config.canvas}.js`);
 const keyboard = createKeyboard();
 const decided = []; // items settled on this page, newest last
+const later = new Set(); // items put off on this page
 let shown = null;
 let panel = null;
 let canvas = null;
@@ -78,6 +79,7 @@ function advance() {
 async function fetchNext() {
   const { case: next, left } = await request(api("cases/next/"), { method: "POST" });
   at("left").textContent = left === 1 ? "1 disagreement" : `${left} disagreements`;
+  if (next && later.delete(next.item.id)) toast("Only what you put off is left.", { level: "info" });
   if (next) await show(next);
   else showMessage("Nothing waits for a decision.", left ? "Other reviewers have the last ones." : "New disagreements show after the next count.");
 }
@@ -121,8 +123,13 @@ function decide() {
   const { item } = shown;
   const body = { item: item.id, classes: panel.chosen, gold: at("gold").checked };
   return void alone(async () => {
-    await request(api("decisions/"), { method: "POST", json: body });
-    decided.push({ item: item.id, gold: body.gold });
+    try {
+      const made = await request(api("decisions/"), { method: "POST", json: body });
+      decided.push({ item: item.id, gold: body.gold, decision: made.id });
+    } catch (error) {
+      if (error.code !== "already_decided") throw error;
+      toast(error.message, { level: "error", hint: "Their decision stands; yours was not stored." });
+    }
     await fetchNext();
   });
 }
@@ -132,6 +139,7 @@ function leave() {
   const { item } = shown;
   return void alone(async () => {
     await request(api(`cases/${item.id}/leave/`), { method: "POST" });
+    later.add(item.id);
     await fetchNext();
   });
 }
@@ -142,6 +150,10 @@ function undo() {
   if (!last || busy) return false;
   return void alone(async () => {
     const before = await request(api(`cases/${last.item}/`));
+    if (before.decision?.id !== last.decision) {
+      decided.pop();
+      throw new Error("Somebody else has changed this decision since; it stays.");
+    }
     if (last.gold) await request(api(`gold/${last.item}/`), { method: "DELETE" });
     await request(api(`decisions/${last.item}/`), { method: "DELETE" });
     decided.pop();
