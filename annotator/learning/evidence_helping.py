@@ -170,12 +170,13 @@ def _points(sizes: Ints, right: Doubles, drawn: Doubles) -> list[dict[str, float
 def _right(
     labels: Labels, train: Ints, out: Ints, strength: float, start: HeadState | None
 ) -> tuple[Doubles, HeadState | None]:
-    """How right (out,) the model of `train` is; of one class only, it always says that one."""
+    """Whether (out,) the model of `train` is right, of many labels with all of them; of one class only, it always says
+    that one."""
     targets, truth = labels.targets[train], labels.targets[out]
     if labels.multi:
         if not (targets.any(axis=0) & ~targets.all(axis=0)).any():
             usual = targets.mean(axis=0) >= 0.5
-            return np.asarray((truth == usual).mean(axis=1), dtype=np.float64), None
+            return np.asarray((truth == usual).all(axis=1), dtype=np.float64), None
     elif len(np.unique(targets)) < 2:
         return np.asarray(truth == targets[0], dtype=np.float64), None
     head = fit_head(
@@ -183,7 +184,7 @@ def _right(
     )
     scores = head.logits(labels.features[out])
     if labels.multi:
-        return np.asarray(((scores >= 0) == truth).mean(axis=1), dtype=np.float64), head
+        return np.asarray(((scores >= 0) == truth).all(axis=1), dtype=np.float64), head
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64), head
 
 

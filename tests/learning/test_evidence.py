@@ -254,6 +254,29 @@ def test_after_a_round_it_is_measured_again_only_with_a_fifth_more_labels() -> N
     assert [series["name"] for series in curve["series"]] == ["Random labels", "Labels as served"]
 
 
+def test_measured_too_early_it_does_not_wait_for_growth() -> None:
+    project = drawn_project(320, 210)
+    run_jobs(project, "evidence")
+    Evidence.objects.update(n_labels=190, n_random=190)
+    begun = evidence.measure_if_due(project.pk)
+    assert begun is not None
+    run_job(begun.pk)
+    Evidence.objects.update(n_random=199)  # of answers that do not agree, say: the same labels say no more
+    assert evidence.measure_if_due(project.pk) is None
+
+
+def test_of_many_labels_all_must_be_right() -> None:
+    """As of the model itself: one accuracy, whatever page it stands on."""
+    rows = np.arange(40)
+    targets = np.stack([rows % 2 == 0, rows % 4 < 2], axis=1)
+    features = (targets * 2.0 - 1).astype(np.float32)
+    features[:5, 1] *= -1  # the second label of these will be taken for the other
+    train, out = rows[20:], rows[:20]
+    labels = Labels(features, targets, np.ones(40, dtype=bool), rows, ("a", "b"), multi=True)
+    right, _ = evidence_helping._right(labels, train, out, 0.3, None)
+    assert right.tolist() == [0.0] * 5 + [1.0] * 15
+
+
 def test_a_round_that_waits_goes_first_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     project = drawn_project(320, 210)
     start_job(kind="round", project_id=None, created_by=None, queue="gpu")
@@ -310,13 +333,19 @@ def test_the_three_answers_in_words() -> None:
 def test_what_to_switch_to_comes_from_a_backtest_where_there_is_one() -> None:
     project = with_answer("none", {"value": -80, "low": -150, "high": -20})
     rows = [
-        {"name": "margin", "key": "margin", "title": "Margin", "area": {"value": 0.9}},
-        {"name": "entropy", "key": "entropy", "title": "Entropy", "area": {"value": 0.8}},
+        {"name": "badge", "key": "badge", "title": "BADGE", "area": None},
+        {"name": "entropy", "key": "entropy", "title": "Entropy", "area": {"value": 0.9}},
+        {"name": "margin", "key": "margin", "title": "Margin", "area": {"value": 0.8}},
     ]
-    Backtest.objects.create(
+    backtest = Backtest.objects.create(
         project=project, seed=1, data=b"", result={"strategies": rows}, finished_at="2026-01-01T00:00:00Z"
     )
-    assert "Switch to Entropy, the best of backtest" in dashboard(project)
+    assert f"Switch to Entropy, the best of backtest {backtest.pk}" in dashboard(project)
+    backtest.result = {"strategies": [rows[0], rows[2], rows[1]]}
+    backtest.save()
+    page = dashboard(project)
+    assert f"Backtest {backtest.pk} favours Margin, which is in use" in page
+    assert "Switch to" not in page
 
 
 # Estimates
