@@ -53,8 +53,8 @@ class Replay:
 
 
 def accuracy(targets: npt.NDArray[Any], proba: npt.NDArray[Any]) -> float:
-    """Share of rows whose most probable class is the target; multi-label: share of labels right at 0.5."""
-    right = (proba >= 0.5) == targets if targets.ndim == 2 else proba.argmax(axis=1) == targets
+    """Share of rows whose most probable class is the target; multi-label: of which every label is right at 0.5."""
+    right = ((proba >= 0.5) == targets).all(axis=1) if targets.ndim == 2 else proba.argmax(axis=1) == targets
     return float(right.mean())
 
 

@@ -27,6 +27,7 @@ TITLES = {
     "evidence": "Gathering evidence",
     "whatif": "Preview of another strategy",
     "replay": "Replay of a round",
+    "offers": "Scoring of offered items",
     "snapshot": "Snapshot",
     "quality": "Quality report",
     "checks": "Search for labels to check",

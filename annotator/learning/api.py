@@ -33,7 +33,7 @@ class SettingsData(serializers.ModelSerializer[LearningSettings]):
         model = LearningSettings
         fields = [
             "encoder", "encoder_params", "preset", "preset_params", "strategy", "strategy_params", "composition",
-            "cold_strategy", "cold_params", "cold_labels", "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused",
+            "cold_strategy", "cold_params", "cold_labels", "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "stop_asking",
         ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from annotator.accounts.models import User
 from annotator.common.errors import Conflict
 from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
-from annotator.learning import services
+from annotator.learning import evidence_enough, services
 from annotator.learning.lab_results import best_known
 from annotator.learning.models import Backtest, Evidence, LearningSettings, ModelVersion
 from annotator.projects.models import Project
@@ -43,11 +43,17 @@ def begin(project_id: int, *, by: User | None, tries: int = 0) -> Job:
 
 
 def measure_if_due(project_id: int) -> Job | None:
-    """After a round: begin when there are enough random labels and a fifth more labels than the last time."""
+    """After a round: begin when there are enough random labels for the first time, then whenever there are a fifth more
+    labels than the last time."""
     newest, last = _newest_model(project_id), latest(project_id)
     if newest is None or newest.metrics.get("n", 0) < LEAST_RANDOM:
         return None
-    if (last is not None and newest.n_labels < GROWTH * last.n_labels) or running(project_id) is not None:
+    if last is not None:
+        # Asked for while random labels were too few, it says nothing yet: it need not grow stale first.
+        growth = 1.0 if last.n_random < LEAST_RANDOM else GROWTH
+        if newest.n_labels <= last.n_labels or newest.n_labels < growth * last.n_labels:
+            return None
+    if running(project_id) is not None:
         return None
     return begin(project_id, by=None)
 
@@ -65,7 +71,12 @@ def _newest_model(project_id: int) -> ModelVersion | None:
 
 
 def helping_of(project: Project) -> dict[str, Any]:
-    """Is it helping? `state` (few, unclear, saved, none), `headline`, `text`, `advice`, and the numbers behind them."""
+    """Is it helping? `state` (few, unclear, saved, none), `headline`, `text`, `advice`, the numbers behind them, and
+    the stop that is in force (`stopped`)."""
+    return _helping(project) | {"stopped": evidence_enough.current(project.pk)}
+
+
+def _helping(project: Project) -> dict[str, Any]:
     found, newest = latest(project.pk), _newest_model(project.pk)
     n_random = int(newest.metrics.get("n", 0)) if newest else 0
     known = found.result.get("helping") if found else None
@@ -132,7 +143,12 @@ def _answers(project: Project, labels: int) -> str:
 def _switch(project: Project, strategy: str) -> str:
     """What to use instead: what a backtest found on these labels, else what cannot do harm."""
     backtests = list(Backtest.objects.filter(project=project, finished_at__isnull=False).defer("data")[:5])
-    if (best := best_known(backtests, but=strategy)) is not None:
+    if (best := best_known(backtests)) is not None:
+        if best["key"] == strategy:
+            return (
+                f"Backtest {best['backtest']} favours {best['title']}, which is in use: look at it again, or try others "
+                "in the strategy lab."
+            )
         return f"Switch to {best['title']}, the best of backtest {best['backtest']}."
     if strategy == "random":
         return "Try the strategies in the lab on the labels there are."

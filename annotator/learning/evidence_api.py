@@ -17,6 +17,7 @@ from annotator.common.permissions import MANAGE, READ, needs
 from annotator.jobs.api import JobOut, job_json
 from annotator.learning import evidence, replayable, services, whatif
 from annotator.learning.evidence_selectors import report
+from annotator.learning.models import AskingStop
 from annotator.projects.access import can_inspect, can_manage
 
 STATES = ["few", "unclear", "saved", "none"]
@@ -32,12 +33,19 @@ class HelpingOut(serializers.Serializer[Any]):
     n_random = serializers.IntegerField()
 
 
+class StopOut(serializers.ModelSerializer[AskingStop]):
+    class Meta:
+        model = AskingStop
+        fields = ["created_at", "n_labels", "reason", "evidence"]
+
+
 class EvidenceOut(serializers.Serializer[Any]):
     measured_at = serializers.DateTimeField(allow_null=True)
     n_labels = serializers.IntegerField(allow_null=True)
     helping = HelpingOut()
     stopping = serializers.DictField(allow_null=True)
     estimates = serializers.DictField(allow_null=True)
+    stopped = StopOut(allow_null=True, help_text="Set while no new items are handed out because of it.")
     job = serializers.IntegerField(allow_null=True, help_text="Of the measurement that is under way.")
 
 
@@ -67,11 +75,13 @@ def evidence_view(request: Request, project_id: int) -> Response:
     project, _ = can_inspect(user, project_id)
     told = report(project, request.query_params.get("target", ""))
     found, running = told.pop("evidence"), evidence.running(project.pk)
+    stop = told["helping"].pop("stopped")
     return Response(
         {
             "measured_at": found.created_at if found else None,
             "n_labels": found.n_labels if found else None,
             "job": running.pk if running else None,
+            "stopped": dict(StopOut(stop).data) if stop else None,
             **told,
         }
     )

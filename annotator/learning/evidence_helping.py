@@ -1,8 +1,9 @@
 """Is the strategy helping? Random labels against those that were served, judged on random labels neither learned from.
 
 The random share is cut into folds. Of each fold's labels are judged: models of so many other random labels (the random
-curve), and models of as many labels in the order in which the project got them (the served curve), without the fold. What
-is compared is how many labels each needs for the highest accuracy that both reach; nothing is extrapolated.
+curve), and models of as many labels in the order in which the project got them (the served curve), without the fold. Both
+end at the same number of labels. What is compared is how many each needs for the highest accuracy that both reach; nothing
+is extrapolated.
 """
 
 from __future__ import annotations
@@ -26,10 +27,7 @@ LEAST_RANDOM = 200
 LEAST_SERVED = 50
 MOST_JUDGED = 2_000
 FOLDS, ORDERS, SIZES = 5, 3, 7
-SMALLEST, FURTHER = (
-    20,
-    4.0,
-)  # labels of the first models; the served curve goes on to so many times the random one
+SMALLEST = 20  # labels of the first models
 RESAMPLES = 1_000
 HOPELESS = 20.0  # times the random labels there are: beyond that no number is promised
 
@@ -49,11 +47,11 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """How right (sizes, judged) models of so many labels are on each judged label, random and served."""
+    """How right models of so many labels (sizes,) are on each judged label: random (orders, sizes, judged), served
+    (sizes, judged). Both have the same sizes: a curve that went on further could lose more labels than it could gain."""
 
-    random_sizes: Ints
+    sizes: Ints
     random: Doubles
-    served_sizes: Ints
     served: Doubles
 
 
@@ -80,13 +78,11 @@ def measure_curves(
     if len(judged) > MOST_JUDGED:
         judged = np.sort(rng.permutation(judged)[:MOST_JUDGED])
     folds = stratified_folds(labels.targets[judged], FOLDS, rng, multi=labels.multi)
-    random_sizes = _sizes(SMALLEST, len(judged) - int(np.bincount(folds).max()), SIZES)
     most_served = len(labels.served) - int(np.isin(labels.served, judged).sum() / FOLDS) - 1
-    further = min(most_served, int(FURTHER * random_sizes[-1]))
-    served_sizes = np.union1d(random_sizes[random_sizes <= most_served], _sizes(SMALLEST, further, SIZES + 3))
-    random = np.zeros((len(random_sizes), len(judged)))
-    served = np.zeros((len(served_sizes), len(judged)))
-    done, total = 0, FOLDS * (ORDERS * len(random_sizes) + len(served_sizes))
+    sizes = _sizes(SMALLEST, min(len(judged) - int(np.bincount(folds).max()), most_served), SIZES)
+    random = np.zeros((ORDERS, len(sizes), len(judged)))
+    served = np.zeros((len(sizes), len(judged)))
+    done, total = 0, FOLDS * (ORDERS + 1) * len(sizes)
 
     def score(train: Ints, out: Ints, start: HeadState | None) -> tuple[Doubles, HeadState | None]:
         nonlocal done
@@ -99,38 +95,39 @@ def measure_curves(
         out, others = judged[mine], judged[~mine]
         sequence = labels.served[~np.isin(labels.served, out)]
         head: HeadState | None = None
-        for place, size in enumerate(served_sizes.tolist()):
+        for place, size in enumerate(sizes.tolist()):
             served[place, mine], head = score(sequence[:size], out, head)
-        for _ in range(ORDERS):
+        for curve in random:
             order, head = rng.permutation(others), None
-            for place, size in enumerate(random_sizes.tolist()):
-                right, head = score(order[:size], out, head)
-                random[place, mine] += right / ORDERS
-    return Curves(random_sizes, random, served_sizes, served)
+            for place, size in enumerate(sizes.tolist()):
+                curve[place, mine], head = score(order[:size], out, head)
+    return Curves(sizes, random, served)
 
 
 def judge(curves: Curves, *, n_random: int, seed: int) -> dict[str, Any]:
-    """The verdict: judged labels are resampled, 95 %."""
-    count = curves.random.shape[1]
+    """The verdict: judged labels are resampled, 95 %.
+
+    The served curve is compared with one random order at a time: it is one course of labelling itself, and against the
+    mean of several its own noise would count as a gain. The interval draws the order as well as the labels.
+    """
+    count = curves.served.shape[1]
     rng = np.random.default_rng([seed, 6])
     times = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
-    random, served = times @ curves.random.T, times @ curves.served.T
-    drawn = saved_at_common_level(curves.served_sizes, served, curves.random_sizes, random)
-    estimate = float(
-        saved_at_common_level(
-            curves.served_sizes, curves.served.mean(axis=1), curves.random_sizes, curves.random.mean(axis=1)
-        )
-    )
+    random, served = np.einsum("rj,osj->ors", times, curves.random, optimize=True), times @ curves.served.T
+    orders = rng.integers(0, len(random), RESAMPLES)
+    drawn = saved_at_common_level(curves.sizes, served, curves.sizes, random[orders, np.arange(RESAMPLES)])
+    level = _level(curves)
+    estimate: int = level["random"] - level["served"]
     low, high = (float(value) for value in np.quantile(drawn, [0.025, 0.975]))
     state: State = "saved" if low > 0 else "none" if high < 0 else "unclear"
     return {
         "state": state,
         "n_random": n_random,
-        "saved": {"value": round(estimate), "low": round(low), "high": round(high)},
+        "saved": {"value": estimate, "low": round(low), "high": round(high)},
         "needed": _needed(estimate, low, high, n_random) if state == "unclear" else 0,
-        "level": _level(curves),
-        "random": _points(curves.random_sizes, curves.random, random),
-        "served": _points(curves.served_sizes, curves.served, served),
+        "level": level,
+        "random": _points(curves.sizes, curves.random.mean(axis=0), random.mean(axis=0)),
+        "served": _points(curves.sizes, curves.served, served),
     }
 
 
@@ -145,21 +142,20 @@ def _needed(estimate: float, low: float, high: float, n_random: int) -> int | No
     return max(1, round(n_random * ((half / abs(estimate)) ** 2 - 1)))
 
 
-def _level(curves: Curves) -> dict[str, float]:
-    """The accuracy at which labels are compared, and where each curve gets there."""
-    random, served = rising(curves.random.mean(axis=1)), rising(curves.served.mean(axis=1))
-    level = float(min(random[-1], served[-1]))
+def _level(curves: Curves) -> dict[str, Any]:
+    """The accuracy at which labels are compared, and where each curve gets there: means over the random orders."""
+    random = rising(curves.random.mean(axis=-1))
+    served = np.broadcast_to(rising(curves.served.mean(axis=-1)), random.shape)
+    level = np.minimum(random[:, -1], served[:, -1])
 
-    def reach(sizes: Ints, curve: Doubles) -> float:
-        # The other curve ends at the level from its first point on.
-        return float(
-            saved_at_common_level(np.array([0.0]), np.array([level]), sizes.astype(np.float64), curve)
-        )
+    def reach(curve: Doubles) -> float:
+        # The other curve is at the level from its only point on.
+        return float(saved_at_common_level(np.zeros(1), level[:, None], curves.sizes, curve).mean())
 
     return {
-        "accuracy": round(level, 5),
-        "random": round(reach(curves.random_sizes, random)),
-        "served": round(reach(curves.served_sizes, served)),
+        "accuracy": round(float(level.mean()), 5),
+        "random": round(reach(random)),
+        "served": round(reach(served)),
     }
 
 
@@ -174,12 +170,13 @@ def _points(sizes: Ints, right: Doubles, drawn: Doubles) -> list[dict[str, float
 def _right(
     labels: Labels, train: Ints, out: Ints, strength: float, start: HeadState | None
 ) -> tuple[Doubles, HeadState | None]:
-    """How right (out,) the model of `train` is; of one class only, it always says that one."""
+    """Whether (out,) the model of `train` is right, of many labels with all of them; of one class only, it always says
+    that one."""
     targets, truth = labels.targets[train], labels.targets[out]
     if labels.multi:
         if not (targets.any(axis=0) & ~targets.all(axis=0)).any():
             usual = targets.mean(axis=0) >= 0.5
-            return np.asarray((truth == usual).mean(axis=1), dtype=np.float64), None
+            return np.asarray((truth == usual).all(axis=1), dtype=np.float64), None
     elif len(np.unique(targets)) < 2:
         return np.asarray(truth == targets[0], dtype=np.float64), None
     head = fit_head(
@@ -187,7 +184,7 @@ def _right(
     )
     scores = head.logits(labels.features[out])
     if labels.multi:
-        return np.asarray(((scores >= 0) == truth).mean(axis=1), dtype=np.float64), head
+        return np.asarray(((scores >= 0) == truth).all(axis=1), dtype=np.float64), head
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64), head
 
 

@@ -15,7 +15,7 @@ from annotator.common.events import send_event
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobCancelled, JobRun
-from annotator.learning import catalogue, evidence, triggers
+from annotator.learning import catalogue, evidence, evidence_enough, triggers
 from annotator.learning.evidence_helping import FOLDS, Labels, is_it_helping
 from annotator.learning.evidence_stopping import stopping
 from annotator.learning.exploration import random_share
@@ -95,6 +95,7 @@ def run_evidence(run: JobRun) -> dict[str, Any]:
             strategy=in_use(chosen),
             result=result,
         )
+        evidence_enough.follow(project.pk)
         send_event(project.pk, "evidence", id=found.pk)
     return {"evidence": found.pk, "state": helping["state"]}
 

@@ -14,7 +14,7 @@ ADVICE = {
     "stop": (
         "good",
         "More labels would change little",
-        "Everything that can be judged says so. Nothing stops by itself: that is for you to decide.",
+        "Everything that can be judged says so. Whether to stop is for you to decide.",
     ),
     "go_on": ("warning", "Going on pays", "At least one sign says that the model still learns."),
     "unknown": ("warning", "Too early to say", "Fewer than two of the three signs can be judged yet."),

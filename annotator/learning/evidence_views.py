@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotator.accounts.models import User
 from annotator.common.errors import AnnotatorError
 from annotator.common.pagination import key_from
-from annotator.learning import evidence, replayable, services, whatif
+from annotator.learning import evidence, evidence_enough, replayable, services, whatif
 from annotator.learning.evidence_selectors import curves, report
 from annotator.learning.whatif_forms import PreviewForm
 from annotator.projects.access import can_inspect, can_manage
@@ -53,6 +53,16 @@ def measure(request: HttpRequest, project_id: int) -> HttpResponse:
     project, _ = can_manage(request.user, project_id)
     evidence.measure(project=project, by=cast(User, request.user))
     messages.success(request, "The evidence is being gathered.")
+    return redirect("learning:evidence", project_id)
+
+
+@login_required
+@require_POST
+def go_on(request: HttpRequest, project_id: int) -> HttpResponse:
+    """Ask for labels again."""
+    project, _ = can_manage(request.user, project_id)
+    evidence_enough.go_on(project_id=project.pk, by=cast(User, request.user))
+    messages.success(request, "New items are handed out again. It will not stop by itself any more.")
     return redirect("learning:evidence", project_id)
 
 

@@ -14,7 +14,7 @@ from annotator.learning.models import LearningSettings
 from annotator.learning.params import fields_of, values_of
 
 COMMON = (
-    "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused",
+    "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "stop_asking",
 )  # fmt: skip
 CHOICES = {
     "encoder": ("Features from", "encoder_params"),
@@ -54,6 +54,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "exploration_share": "Exploration share",
             "randomness": "Randomness",
             "paused": "Pause automatic retraining",
+            "stop_asking": "Stop asking when more labels would change little",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -21,18 +21,25 @@ from annotator.projects.models import Project
 BACKTEST_JOB = "backtest"
 
 
-def plan(project: Project, values: Mapping[str, Any]) -> tuple[dict[str, Any], Duration, Counts]:
-    """Complete settings, how long it will take, what there is to replay on; Invalid or Conflict where it cannot be."""
+def plan(
+    project: Project, values: Mapping[str, Any], counts: Counts | None = None
+) -> tuple[dict[str, Any], Duration, Counts]:
+    """Complete settings, how long it will take, what there is to replay on; Invalid or Conflict where it cannot be.
+
+    `counts`: what there is to replay on, where the caller has counted it.
+    """
     chosen = services.settings_of(project)
-    counts = count_labels(chosen)
+    counts = counts or count_labels(chosen)
     settings = checked_plan(chosen, values, counts)
     classes = project.schema.classes.filter(active=True).count()
     return settings, duration(chosen, settings, classes), counts
 
 
-def start_backtest(*, project: Project, by: User | None, values: Mapping[str, Any]) -> Backtest:
+def start_backtest(
+    *, project: Project, by: User | None, values: Mapping[str, Any], counts: Counts | None = None
+) -> Backtest:
     """A backtest and its job; Conflict while one of the project runs."""
-    settings, takes, _ = plan(project, values)
+    settings, takes, _ = plan(project, values, counts)
     with transaction.atomic():
         # One at a time: the second of two that ask together waits here and sees the first.
         LearningSettings.objects.select_for_update().get(project=project)

@@ -17,7 +17,7 @@ from annotator.common.idempotency import idempotent
 from annotator.common.permissions import MANAGE, READ, needs
 from annotator.learning import lab, services
 from annotator.learning.api import SettingsData
-from annotator.learning.lab_data import count_labels
+from annotator.learning.lab_data import Counts, count_labels
 from annotator.learning.lab_forms import POOLS
 from annotator.learning.lab_plan import MOST_STRATEGIES, SEEDS, default_values
 from annotator.learning.models import Backtest, BacktestRun
@@ -98,11 +98,12 @@ class BacktestDetail(BacktestData):
         fields = [*BacktestData.Meta.fields, "runs"]
 
 
-def _values(project: Project, request: Request) -> dict[str, Any]:
-    """What was sent, completed with the defaults."""
+def _values(project: Project, request: Request) -> tuple[dict[str, Any], Counts]:
+    """What was sent, completed with the defaults, and what there is to replay on."""
     given = parsed(BacktestIn, request)
     chosen = services.settings_of(project)
-    return default_values(chosen, count_labels(chosen)) | given
+    counts = count_labels(chosen)
+    return default_values(chosen, counts) | given, counts
 
 
 @extend_schema(
@@ -132,7 +133,8 @@ def backtests(request: Request, project_id: int) -> Response:
     user = current_user(request)
     if request.method == "POST":
         project, _ = can_manage(user, project_id)
-        backtest = lab.start_backtest(project=project, by=user, values=_values(project, request))
+        values, counts = _values(project, request)
+        backtest = lab.start_backtest(project=project, by=user, values=values, counts=counts)
         return Response(BacktestData(backtest).data, status=202)
     project, _ = can_inspect(user, project_id)
     rows = Backtest.objects.filter(project=project).select_related("job").defer("data")
@@ -147,7 +149,7 @@ def backtests(request: Request, project_id: int) -> Response:
 def estimate(request: Request, project_id: int) -> Response:
     """What a backtest would do and how many seconds it would take, without beginning it."""
     project, _ = can_manage(current_user(request), project_id)
-    settings, takes, counts = lab.plan(project, _values(project, request))
+    settings, takes, counts = lab.plan(project, *_values(project, request))
     return Response(
         {"settings": settings, "seconds": takes.as_json(), "labels": counts.labels, "judges": counts.judges}
     )

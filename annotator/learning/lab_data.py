@@ -34,7 +34,7 @@ LEAST_POOL = 40
 
 LABELLED = """
 SELECT i.row, (i.split = 'test')::int AS test FROM items_item i
-WHERE i.project_id = %s AND i.archived_at IS NULL AND EXISTS (
+WHERE i.project_id = %s AND i.archived_at IS NULL AND i.split IN ('pool', 'test') AND EXISTS (
   SELECT 1 FROM labeling_annotation a WHERE a.item_id = i.id AND a.current AND a.state = 'submitted')
 """
 

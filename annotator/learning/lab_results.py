@@ -204,11 +204,11 @@ def _notes(backtest: Backtest) -> list[str]:
     return notes
 
 
-def best_known(backtests: Sequence[Backtest], *, but: str) -> dict[str, Any] | None:
-    """The best strategy of the newest of these backtests that has one other than `but`."""
+def best_known(backtests: Sequence[Backtest]) -> dict[str, Any] | None:
+    """The best strategy of the newest of these backtests in which any was measured."""
     for backtest in backtests:
         for row in backtest.result.get("strategies", []):
-            if row["area"] and row["key"] != but:
+            if row["area"]:
                 return dict(row) | {"backtest": backtest.pk}
     return None
 

@@ -31,39 +31,45 @@ def lab_page(request: HttpRequest, project_id: int) -> HttpResponse:
     """Backtests there are; managers begin new ones here. `estimate` says how long the choice would take, no more."""
     if request.method != "POST":
         project, can = can_inspect(request.user, project_id)
-        return _page(request, project, can)
+        return _page(request, project, can, _counts(services.settings_of(project)))
     project, can = can_manage(request.user, project_id)
     chosen = services.settings_of(project)
-    counts, _ = _counts(chosen)
+    counted = _counts(chosen)
+    counts, problem = counted
     form = LabForm(request.POST, chosen=chosen, counts=counts)
     asked = "estimate" in request.POST
     context: dict[str, Any] = {}
     if form.is_valid():
         try:
+            if problem is not None:
+                raise problem
             if not asked:
                 backtest = lab.start_backtest(
-                    project=project, by=cast(User, request.user), values=form.cleaned_data
+                    project=project, by=cast(User, request.user), values=form.cleaned_data, counts=counts
                 )
                 messages.success(request, f"Backtest {backtest.pk} has begun.")
                 return redirect("learning:backtest", project_id, backtest.pk)
-            _, context["takes"], _ = lab.plan(project, form.cleaned_data)
+            _, context["takes"], _ = lab.plan(project, form.cleaned_data, counts)
         except AnnotatorError as error:
             form.add_error(None, " ".join(filter(None, [error.message, error.hint])))
     # Asked while somebody is still choosing, a misfit is an answer and no error.
     asking = asked and bool(request.headers.get("HX-Request"))
-    return _page(request, project, can, form, context, status=422 if form.errors and not asking else 200)
+    return _page(
+        request, project, can, counted, form, context, status=422 if form.errors and not asking else 200
+    )
 
 
 def _page(
     request: HttpRequest,
     project: Project,
     can: Any,
+    counted: tuple[Counts, AnnotatorError | None],
     form: LabForm | None = None,
     more: dict[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     chosen = services.settings_of(project)
-    counts, problem = _counts(chosen)
+    counts, problem = counted
     context: dict[str, Any] = {
         "project": project,
         "can": can,
@@ -78,7 +84,7 @@ def _page(
     if can.manage and problem is None:
         context["form"] = form or LabForm(chosen=chosen, counts=counts)
         if form is None:
-            context |= _first_estimate(project, context["form"])
+            context |= _first_estimate(project, context["form"], counts)
     if request.headers.get("HX-Request"):
         return render(request, "learning/lab.html#form", context, status=status)
     after = request.GET.get("after", "")
@@ -93,10 +99,10 @@ def _page(
     return render(request, "learning/lab.html", context, status=status)
 
 
-def _first_estimate(project: Project, form: LabForm) -> dict[str, Any]:
+def _first_estimate(project: Project, form: LabForm, counts: Counts) -> dict[str, Any]:
     """How long what the form proposes would take."""
     try:
-        return {"takes": lab.plan(project, form.initial)[1]}
+        return {"takes": lab.plan(project, form.initial, counts)[1]}
     except AnnotatorError:
         return {}
 

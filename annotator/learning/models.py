@@ -71,6 +71,14 @@ class LearningSettings(models.Model):
         help_text="0 serves the ranking strictly; more mixes near-equal items, so that a batch is less alike.",
     )
     paused = models.BooleanField(default=False, help_text="No automatic retraining.")
+    stop_asking = models.BooleanField(
+        default=False,
+        help_text="When the evidence says that more labels would change little, no new items are handed out until a "
+        "manager says 'go on'.",
+    )
+    stop_asking_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
     seed = models.BigIntegerField(default=0, help_text="Of the exploration keys; never changes.")
     revision = models.PositiveIntegerField(
         default=0, editable=False, help_text="Grows when something other than labels asks for a new ranking."
@@ -280,6 +288,30 @@ class Evidence(models.Model):
         return f"evidence at {self.n_labels} labels"
 
 
+class AskingStop(models.Model):
+    """No new items are handed out from `created_at` on, because this evidence advised it and somebody wanted that."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="asking_stops")
+    evidence = models.ForeignKey(Evidence, null=True, on_delete=models.SET_NULL, related_name="+")
+    asked_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    n_labels = models.PositiveIntegerField()
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Nobody: new evidence did."
+    )
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["project"], condition=Q(ended_at=None), name="one_asking_stop")
+        ]
+
+    def __str__(self) -> str:
+        return f"stop at {self.n_labels} labels"
+
+
 class ItemStream(models.Model):
     """Items that arrive one by one: who decides whether they are worth a label, and what that one remembers.
 
@@ -329,7 +361,15 @@ class Offer(models.Model):
     class Meta:
         ordering = ["-pk"]
         constraints = [models.UniqueConstraint(fields=["project", "external_id"], name="offer_once")]
-        indexes = [models.Index(fields=["project", "state", "id"], name="offer_state")]
+        indexes = [
+            models.Index(fields=["project", "state", "id"], name="offer_state"),
+            # Predictions of which nobody has said yet whether they were right.
+            models.Index(
+                fields=["project"],
+                condition=Q(state="kept", at_random=True, wrong__isnull=True) & ~Q(predicted=""),
+                name="offer_unjudged",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.external_id}: {self.state}"

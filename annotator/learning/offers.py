@@ -11,12 +11,14 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from acquisition import stream as streams
@@ -38,7 +40,10 @@ from annotator.projects.models import Project
 OFFERS_JOB = "offers"
 MOST_PENDING, MOST_META = 10_000, 20_000
 KEPT_OFFERS, PRUNE_EVERY = 20_000, 1_000
+JUDGE_EVERY = 100  # offers between two looks at what people said, besides those of rounds and of jobs
+RETRY_AFTER = timedelta(minutes=5)  # a job that failed or was cancelled is not begun again at once
 SOURCE = "stream"
+ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
 
 # The first answer to an item that chance kept says whether the prediction of then was right.
 JUDGED = """
@@ -62,7 +67,7 @@ ORDER BY o.id
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a model says of an offered item: probability and key of its best guess."""
+    """What a model says of an offered item: how sure it is, and the key of its best guess (empty: no class applies)."""
 
     confidence: float
     predicted: str
@@ -157,7 +162,9 @@ def decide(stream: ItemStream, made: Offer, score: Score | None) -> None:
 
     Without a score (there is no model) chance decides, within the budget.
     """
-    judge(stream)
+    # Each look reads all kept items that wait for an answer: too much for every offer.
+    if int(stream.state["seen"]) % JUDGE_EVERY == 0:
+        judge(stream)
     rule, state = rule_of(stream, unscored=score is None), State.from_json(stream.state)
     confidence = score.confidence if score else 1.0
     decision = streams.decide(rule, state, confidence)
@@ -193,7 +200,7 @@ def judge(stream: ItemStream) -> None:
 
 
 def judge_labels(project_id: int) -> None:
-    """After a round: what people said meanwhile."""
+    """After a round, and before a batch: what people said meanwhile."""
     if ItemStream.objects.filter(project_id=project_id, enabled=True).exists():
         with locked(project_id) as stream:
             judge(stream)
@@ -250,6 +257,19 @@ def start_scoring(project_id: int) -> Job | None:
     return start_job(kind=OFFERS_JOB, project_id=project_id, created_by=None, queue="gpu")
 
 
+def start_waiting() -> int:
+    """For the clock: jobs for offers that wait without one, because theirs failed or was cancelled; how many began."""
+    waiting = Offer.objects.filter(project=OuterRef("project"), state=Offer.State.PENDING)
+    jobs = Job.objects.filter(project=OuterRef("project"), kind=OFFERS_JOB)
+    stuck = ItemStream.objects.filter(
+        Exists(waiting),
+        ~Exists(jobs.filter(Q(state__in=ACTIVE) | Q(finished_at__gt=timezone.now() - RETRY_AFTER))),
+        project__archived_at=None,
+        project__deleted_at=None,
+    )
+    return sum(start_scoring(pk) is not None for pk in stuck.values_list("project_id", flat=True))
+
+
 def _checked_text(
     project: Project, text: str | None, classes: Mapping[str, float] | None
 ) -> texts.TextInfo | None:
@@ -270,18 +290,23 @@ def _checked_text(
 
 
 def _score(project: Project, classes: Mapping[str, float]) -> Score:
-    """The best guess of probabilities by class key; of many labels the surest one's mean doubt is no guess, so the least sure."""
+    """The best guess of probabilities by class key, and how sure it is: of many labels, on average over all of them."""
     known = {label.key for label in project.schema.active_classes()}
     if unknown := sorted(set(classes) - known):
         raise Invalid(f"The project has no class {unknown[0][:100]!r}.", code="unknown_class")
     best = max(classes, key=lambda key: classes[key])
     if project.task == Project.Task.MULTI:
         sure = [max(chance, 1 - chance) for chance in classes.values()]
-        return Score(confidence=float(np.mean(sure)), predicted=best)
+        return Score(confidence=float(np.mean(sure)), predicted=guess_of_many(best, classes[best]))
     total = sum(classes.values())
     if not 0.99 <= total <= 1.01:
         raise Invalid(f"The probabilities sum to {total:.4g}, not to 1.", code="invalid_probabilities")
     return Score(confidence=min(1.0, float(classes[best])), predicted=best)
+
+
+def guess_of_many(best: str, chance: float) -> str:
+    """The most probable of many labels, or none: a model that says that nothing applies has named no class."""
+    return best if chance >= 0.5 else ""
 
 
 def _record(made: Offer, score: Score | None, decision: Decision) -> None:

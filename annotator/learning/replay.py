@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +27,23 @@ class Replay:
     same: bool | None
 
 
-def replay_round(round_: Round) -> Replay:
-    """Rank again with the round's model, features, pool and seed; Conflict names what is not kept any more."""
+def replay_round(
+    round_: Round,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Replay:
+    """Rank again with the round's model, features, pool and seed; Conflict names what is not kept any more.
+
+    `progress(done, total)` may raise; `should_stop()` ends it with Cancelled.
+    """
     check_replayable(round_)
     folder = round_folder(round_.project_id, round_.number)
-    rows = _opening(round_, folder) if "opening" in round_.settings else _ranked(round_, folder)
+    rows = (
+        _opening(round_, folder)
+        if "opening" in round_.settings
+        else _ranked(round_, folder, progress, should_stop)
+    )
     if not (folder / "order.npy").exists():
         return Replay(rows, None)
     return Replay(rows, bool(np.array_equal(rows, read_stream(folder).rows)))
@@ -41,10 +54,12 @@ def _opening(round_: Round, folder: Path) -> Ints:
     return random_stream(pool, int(round_.settings["exploration_seed"])).rows
 
 
-def _ranked(round_: Round, folder: Path) -> Ints:
+def _ranked(
+    round_: Round, folder: Path, progress: Callable[[int, int], None], should_stop: Callable[[], bool]
+) -> Ints:
     """The rank step in a folder of its own, on the pool and the encoded rows of then."""
     with TemporaryDirectory(dir=folder.parent, prefix="replay-") as temporary:
-        work = Work(round_, progress=lambda done, total: None, should_stop=lambda: False)
+        work = Work(round_, progress=progress, should_stop=should_stop)
         with np.load(folder / "state.npz", allow_pickle=False) as state:
             encoded, started = np.unpackbits(state["encoded"])[: round_.n_rows], state["started"]
             asked = state["asked"] if "asked" in state else started[:0]

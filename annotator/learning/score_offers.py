@@ -64,6 +64,7 @@ def score_offers(run: JobRun) -> dict[str, Any]:
         scorer = _scorer(project)
     except ModelError as error:
         raise AnnotatorError(str(error), code=error.code, status=500) from error
+    offers.judge_labels(project.pk)
     done = 0
     while part := list(
         Offer.objects.filter(project=project, state=Offer.State.PENDING).order_by("pk")[:PART]
@@ -118,4 +119,5 @@ def _encoder(project: Project, model: ModelVersion) -> Encoder:
 def _best(row: npt.NDArray[np.float32], keys: tuple[str, ...], *, multi: bool) -> Score:
     best = int(row.argmax())
     sure = float(np.maximum(row, 1 - row).mean()) if multi else float(row[best])
-    return Score(confidence=min(1.0, sure), predicted=keys[best])
+    predicted = offers.guess_of_many(keys[best], float(row[best])) if multi else keys[best]
+    return Score(confidence=min(1.0, sure), predicted=predicted)

@@ -18,7 +18,7 @@ from annotator.items.features import open_store
 from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job
 from annotator.labeling import queue
-from annotator.learning import catalogue, choosing, item_filter, opening, triggers
+from annotator.learning import catalogue, choosing, evidence_enough, item_filter, opening, triggers
 from annotator.learning.folders import weights_path
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.learning.selectors import served_round
@@ -133,6 +133,8 @@ def update_settings(
         values = {"preset": "", **values}
     for name, value in values.items():
         setattr(settings, name, value)
+    if "stop_asking" in values:
+        settings.stop_asking_by = by if settings.stop_asking else None
     task = catalogue.task_of(project)
     settings.encoder_params = catalogue.checked_encoder(
         settings.encoder, settings.encoder_params, modality=project.modality
@@ -149,6 +151,7 @@ def update_settings(
     _check_fields(settings)
     with transaction.atomic():
         settings.save()
+        evidence_enough.follow(project.pk, by=by)
         triggers.mark_changed(project.pk)
         if {"encoder", "encoder_params"} & set(values):
             triggers.start_encoding(project.pk, by=by)

@@ -61,4 +61,5 @@ def run_checks(run: JobRun) -> dict[str, Any]:
 
 @shared_task(name="learning.start_due_rounds")
 def start_due_rounds() -> int:
+    offers.start_waiting()
     return triggers.start_due_rounds()

@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}evidence/", evidence_views.evidence_page, name="evidence"),
     path(f"{PROJECT}evidence/curve/", evidence_views.evidence_curve, name="evidence-curve"),
     path(f"{PROJECT}evidence/measure/", evidence_views.measure, name="measure"),
+    path(f"{PROJECT}evidence/go-on/", evidence_views.go_on, name="go-on"),
     path(f"{PROJECT}evidence/what-if/", evidence_views.whatif_page, name="whatif"),
     path(f"{LAB}", lab_views.lab_page, name="lab"),
     path(f"{LAB}<int:backtest_id>/", lab_views.backtest_page, name="backtest"),

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from acquisition import presets, registry
 from annotator.accounts.models import User
-from annotator.common.errors import NotFound
+from annotator.common.errors import Conflict, NotFound
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
 from annotator.labeling.models import QueueEntry
-from annotator.learning import catalogue
+from annotator.learning import catalogue, services
 from annotator.learning.lab_plan import PRESET
+from annotator.learning.models import LearningSettings
 from annotator.learning.selectors import model_in_use
 from annotator.projects.models import Project
 
@@ -45,7 +48,7 @@ class Line:
 
 def start_preview(*, project: Project, by: User | None, strategy: str, params: Mapping[str, Any]) -> Job:
     """A job that ranks the pool by this strategy, or preset (`preset:<key>`), and keeps the head of the ranking in its
-    result; Invalid where it does not fit."""
+    result; Invalid where it does not fit. The same again is the job that runs; Conflict while another is made."""
     if strategy.startswith(PRESET):
         key = strategy.removeprefix(PRESET)
         complete = catalogue.checked_preset(key, params)
@@ -54,13 +57,26 @@ def start_preview(*, project: Project, by: User | None, strategy: str, params: M
         cold = model_in_use(project.pk) is None
         complete = catalogue.checked_strategy(strategy, params, task=catalogue.task_of(project), cold=cold)
         title = registry.get(strategy).spec.title
-    return start_job(
-        kind=WHATIF_JOB,
-        project_id=project.pk,
-        created_by=by,
-        queue="gpu",
-        params={"strategy": strategy, "params": complete, "title": f"Preview of {title}"},
-    )
+    wanted = {"strategy": strategy, "params": complete, "title": f"Preview of {title}"}
+    with transaction.atomic():
+        services.settings_of(project)
+        # One at a time: the second of two that ask together waits here and sees the first.
+        LearningSettings.objects.select_for_update().get(project=project)
+        running = (
+            Job.objects.active().filter(project=project, kind=WHATIF_JOB, cancel_requested=False).first()
+        )
+        if running is None:
+            return start_job(
+                kind=WHATIF_JOB, project_id=project.pk, created_by=by, queue="gpu", params=wanted
+            )
+        if running.params == wanted:
+            return running
+        raise Conflict(
+            f"{running.params['title']} is being made.",
+            code="preview_active",
+            hint="Wait for it or cancel it.",
+            job=running.pk,
+        )
 
 
 def preview_job(project_id: int, job_id: int | None) -> Job | None:

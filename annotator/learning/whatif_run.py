@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +13,7 @@ from django.utils import timezone
 
 from annotator.common.errors import AnnotatorError, NotFound
 from annotator.items.models import Item
-from annotator.jobs.services import JobRun
+from annotator.jobs.services import JobCancelled, JobRun
 from annotator.labeling.models import ItemLease
 from annotator.learning.folders import round_folder
 from annotator.learning.lab_plan import PRESET, title_in_use
@@ -25,7 +27,7 @@ from annotator.learning.whatif import SHOWN, next_in_queue
 from annotator.learning.window import Window
 from annotator.learning.work import Work
 from annotator.projects.models import Project
-from models_zoo.errors import ModelError
+from models_zoo.errors import Cancelled, ModelError
 
 
 def run_whatif(run: JobRun) -> dict[str, Any]:
@@ -45,18 +47,14 @@ def run_whatif(run: JobRun) -> dict[str, Any]:
     root = round_folder(project.pk, 0).parent
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=root, prefix="preview-") as folder:
-        work = Work(
-            round_, progress=lambda done, total: run.progress(done, total), should_stop=run.should_stop
-        )
+        work = Work(round_, progress=run.progress, should_stop=run.should_stop)
         vars(work)["folder"] = Path(folder)
         run.progress(0, stage="Collecting labels")
         freeze(work)
         round_.settings |= _tried(key, params, cold=model is None)
         run.progress(0, stage="Ranking")
-        try:
+        with _typed_errors():
             rank(work)
-        except ModelError as error:
-            raise AnnotatorError(str(error), code=error.code, status=500) from error
         then = _head(work, Path(folder))
     now = next_in_queue(project.pk)
     return {
@@ -68,6 +66,17 @@ def run_whatif(run: JobRun) -> dict[str, Any]:
         "common": len({row["item"] for row in then} & set(now)),
         "notes": [note["message"] for note in round_.health.get("notes", [])],
     }
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    """What the models say, in the product's words: a stop that was asked for is no failure."""
+    try:
+        yield
+    except Cancelled as error:
+        raise JobCancelled from error
+    except ModelError as error:
+        raise AnnotatorError(str(error), code=error.code, status=500) from error
 
 
 def _tried(key: str, params: dict[str, Any], *, cold: bool) -> dict[str, Any]:
@@ -110,10 +119,8 @@ def run_replay(run: JobRun) -> dict[str, Any]:
     if round_ is None:
         raise NotFound("This round is gone.")
     run.progress(0, stage="Ranking again")
-    try:
-        done = replay_round(round_)
-    except ModelError as error:
-        raise AnnotatorError(str(error), code=error.code, status=500) from error
+    with _typed_errors():
+        done = replay_round(round_, progress=run.progress, should_stop=run.should_stop)
     head = done.rows[:SHOWN]
     ids = dict(
         Item.objects.filter(project_id=round_.project_id, row__in=np.asarray(head).tolist()).values_list(

@@ -160,10 +160,11 @@ def top_up(
     short = count - len(claimed)
     if short <= 0 or rules_of(project_id).for_person(user_id).check <= 0:
         return claimed
-    dealt = [_hand(project_id, user_id, holder, "check", suggest) for _ in range(short)]
-    if not any(dealt):
+    dealt = sum(_hand(project_id, user_id, holder, "check", suggest) for _ in range(short))
+    if not dealt:
         return claimed
-    return queue.claim(project_id=project_id, user_id=user_id, holder=holder, count=count)
+    # As many as are held now: whoever found nothing new, or must get nothing new, gets nothing but these.
+    return queue.claim(project_id=project_id, user_id=user_id, holder=holder, count=len(claimed) + dealt)
 
 
 def shown(served: dict[str, Any], *, guarded: bool) -> dict[str, Any]:

@@ -50,6 +50,7 @@ LEARNING = (
     ),
     *("preset", "preset_params", "composition", "cold_labels", "item_filter"),
     *("retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "seed"),
+    "stop_asking",
 )
 # `newest` is what was current at the moment, whatever came later. Sums by item are made for a batch at once: a lookup for
 # each item would take most of the time.

@@ -234,7 +234,7 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
     }
     # Exports of earlier releases know nothing of what came later: the project's own choice goes on.
     later: dict[str, Any] = {"preset": "", "preset_params": {}, "composition": {}, "cold_labels": 0}
-    given = later | {"item_filter": ""} | dict(given)
+    given = later | {"item_filter": "", "stop_asking": False} | dict(given)
     names = set(LEARNING)
     for name, check in machine.items():
         params = "cold_params" if name == "cold_strategy" else f"{name}_params"

@@ -21,6 +21,7 @@ from annotator.common.api import KeyField, parsed
 from annotator.common.permissions import ANNOTATE, READ, needs
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
+from annotator.learning.evidence_enough import nothing_asked
 from annotator.learning.services import refill_if_low, start_round_if_due
 from annotator.learning.suggest import suggest_for
 from annotator.projects.access import ANNOTATORS, INSPECTORS, require_role
@@ -136,13 +137,16 @@ def next_items(request: Request, project_id: int) -> Response:
     (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
     wanted = {"project_id": project_id, "user_id": user.pk, **values}
     suggest = partial(suggest_for, project_id)
-    claimed = serving.claim(**wanted, suggest=suggest)
+    enough = nothing_asked(project_id)
+    claimed = serving.claim(**wanted | ({"count": 0} if enough else {}), suggest=suggest)
     if len(claimed) < values["count"]:
-        if refill_if_low(project_id, starved=not claimed):
+        if not enough and refill_if_low(project_id, starved=not claimed):
             claimed = queue.claim(**wanted)
         wanted.pop("fresh")
         claimed = serving.top_up(claimed, **wanted, suggest=suggest)
-    nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
+    nothing = None
+    if not claimed:
+        nothing = enough or vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
     named = role in INSPECTORS
     guarded = serving.rules_of(project_id).on
     leases = [_lease_json(project_id, lease, named=named, guarded=guarded) for lease in claimed]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
 
 from acquisition import committee as scores
@@ -15,12 +16,15 @@ from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_utility
 from acquisition.registry import StrategySpec, strategy
 from annotator.common.errors import Conflict
-from annotator.learning import catalogue, committee
+from annotator.jobs.models import Job
+from annotator.jobs.services import cancel_job, run_job
+from annotator.learning import catalogue, committee, triggers
 from annotator.learning.arrays import load_array
 from annotator.learning.committee import affordable
 from annotator.learning.folders import round_folder
 from annotator.learning.models import LearningSettings, Round
 from annotator.learning.replay import replay_round
+from annotator.learning.steps import rank
 from annotator.learning.work import Work
 from annotator.projects.models import LabelClass, LabelSchema, Project
 from models_zoo.ensemble import HeadEnsemble
@@ -139,6 +143,44 @@ def test_a_round_is_replayed_with_its_own_committee() -> None:
     (round_folder(project.pk, round_.number) / "members.npz").unlink()
     with pytest.raises(Conflict, match="committee"):
         replay_round(Round.objects.get(pk=round_.pk))
+
+
+def test_cancelling_while_the_committee_speaks_is_no_failure_of_the_strategy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = learned("bald")
+    round_ = triggers.begin_round(project.pk, trigger="manual")
+    assert round_ is not None
+    assert round_.job is not None
+    speak, job = HeadEnsemble.predict, round_.job
+
+    def cancelled_meanwhile(self: HeadEnsemble, *args: Any) -> Any:
+        monkeypatch.setattr("annotator.jobs.services.PROGRESS_EVERY", 0.0)
+        cancel_job(job=Job.objects.get(pk=job.pk))
+        return speak(self, *args)
+
+    monkeypatch.setattr(HeadEnsemble, "predict", cancelled_meanwhile)
+    run_job(job.pk)
+    round_.refresh_from_db()
+    assert (round_.state, round_.error) == (Round.State.CANCELLED, "Cancelled.")
+    assert "failed" not in round_.health
+    assert Job.objects.get(pk=job.pk).state == Job.State.CANCELLED
+
+
+def test_a_database_that_is_away_is_not_blamed_on_the_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = learned("margin")
+    round_ = triggers.begin_round(project.pk, trigger="manual")
+    assert round_ is not None
+    assert round_.job is not None
+
+    def away(*args: Any) -> Any:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(rank, "_labeled", away)
+    with pytest.raises(OperationalError):
+        run_job(round_.job.pk)
+    round_.refresh_from_db()
+    assert round_.error == "OperationalError: the connection is closed"
 
 
 def test_several_labels_an_item() -> None:

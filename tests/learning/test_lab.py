@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from acquisition.compose import exploration_order
@@ -130,6 +132,18 @@ def test_a_few_labels_of_the_test_split_are_neither_learned_from_nor_judged_on()
     labels, facts = freeze_labels(project, settings_of(project), seed=0)
     assert facts["how"] == "random"
     assert not set(labels.rows.tolist()) & {item.row for item in held}
+
+
+def test_labels_of_gold_items_are_neither_counted_nor_used() -> None:
+    project = labelled(100, drawn=10, chosen=90)
+    gold = make_items(project, 8, split=Item.Split.GOLD)
+    encode(project)
+    answer_truly(project, join(project), gold)
+    counts = count_labels(settings_of(project))
+    # Every item of the pool has a label, whatever else there is.
+    assert (counts.labels, counts.judges, counts.how) == (100, 100, "all")
+    _, facts = freeze_labels(project, settings_of(project), seed=0)
+    assert (facts["labels"], facts["of"], facts["how"]) == (100, 100, "all")
 
 
 def test_items_without_features_do_not_count() -> None:
@@ -480,6 +494,25 @@ def test_the_page_says_how_long_before_anything_begins() -> None:
     assert begun.headers["Location"] == reverse("learning:backtest", args=[project.pk, backtest.pk])
     assert backtest.estimate["high"] > 0
     assert backtest.names == ["margin", "entropy", "random"]
+
+
+def test_labels_are_counted_once_for_each_answer() -> None:
+    project = labelled()
+    client, url = client_of(project), reverse("learning:lab", args=[project.pk])
+    form = {"strategies": ["margin"], "seeds": "5", "budget": "30", "batch": "10", "pool": "all"}
+    asked = [
+        lambda: client.get(url),
+        lambda: client.post(url, form | {"estimate": "1"}, headers={"HX-Request": "true"}),
+        lambda: client.post(url, form | {"budget": "9999"}),
+        lambda: post(client, api(project, "estimate/")),
+        lambda: client.post(url, form),
+    ]
+    for ask in asked:
+        with CaptureQueriesContext(connection) as queries:
+            ask()
+        counted = [query for query in queries if "AS test FROM items_item" in query["sql"]]
+        assert len(counted) == 1
+    assert Backtest.objects.count() == 1
 
 
 def test_the_page_of_a_project_with_too_few_labels_says_so() -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from django.db import connection, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.models import Item
@@ -135,6 +137,27 @@ class TestDeciding:
         made = offers.offer(project=project, external_id="x", text="t", classes={"cat": 0.9, "dog": 0.3})
         assert (made.confidence, made.predicted) == (pytest.approx(0.8), "cat")
 
+    def test_a_model_that_says_nothing_applies_has_named_no_class(self) -> None:
+        """Or its right 'nothing' would count as an error towards drift."""
+        project = streaming(make_project(task="multi"), manager="random", budget=1.0).project
+        made = offers.offer(project=project, external_id="x", text="t", classes={"cat": 0.3, "dog": 0.1})
+        assert (made.state, made.confidence, made.predicted) == ("kept", pytest.approx(0.8), "")
+        Annotation.objects.create(
+            id=uuid.uuid4(), project=project, item=Item.objects.get(project=project), annotator=join(project),
+            schema=project.schema, regions=choice(),
+        )  # fmt: skip
+        offers.judge_labels(project.pk)
+        assert ItemStream.objects.get(project=project).state["errors"] == []
+
+    def test_what_people_said_is_not_looked_up_for_every_offer(self) -> None:
+        project = streaming(manager="random", budget=1.0).project
+        with CaptureQueriesContext(connection) as queries:
+            for number in range(offers.JUDGE_EVERY + 1):
+                offer(project, number)
+        looks = [query for query in queries if "o.wrong IS NULL" in query["sql"]]
+        assert len(looks) == 2
+        assert ItemStream.objects.get(project=project).state["seen"] == offers.JUDGE_EVERY + 1
+
     def test_managers_and_parameters_are_checked(self) -> None:
         stream = streaming(manager="split", params={"step": 0.05})
         assert stream.params == {"step": 0.05, "exploration": 0.1}
@@ -197,6 +220,39 @@ class TestScoring:
         made = Offer.objects.get(project=project)
         assert (made.state, made.why) == ("failed", "unreadable")
         assert ItemStream.objects.get(project=project).state["seen"] == 0
+
+    @pytest.mark.parametrize("ended", ["failed", "cancelled"])
+    def test_what_waits_without_a_job_gets_one_from_the_clock(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, ended: str
+    ) -> None:
+        offer(project, 100, sure=None)
+        jobs = Job.objects.filter(project=project, kind=offers.OFFERS_JOB)
+        tasks.start_due_rounds()
+        assert jobs.count() == 1  # it waits itself
+        jobs.update(state=ended, finished_at=timezone.now())
+        tasks.start_due_rounds()
+        assert jobs.count() == 1  # it would fail again at once
+        jobs.update(finished_at=timezone.now() - offers.RETRY_AFTER)
+        tasks.start_due_rounds()
+        assert jobs.count() == 2
+        run_jobs(project, offers.OFFERS_JOB)
+        assert Offer.objects.get(project=project).state != "pending"
+        jobs.update(finished_at=timezone.now() - offers.RETRY_AFTER)
+        tasks.start_due_rounds()
+        assert jobs.count() == 2  # nothing waits
+
+    def test_a_job_hears_first_what_people_said(self, project: Project) -> None:
+        ItemStream.objects.filter(project=project).update(manager="random", budget=1.0, params={})
+        kept = offer(project, 50, sure=0.9)
+        assert kept.at_random
+        Annotation.objects.create(
+            id=uuid.uuid4(), project=project, item=Item.objects.get(project=project, external_id="m-50"),
+            annotator=join(project), schema=project.schema, regions=choice("dog"),
+        )  # fmt: skip
+        offer(project, 51, sure=None)
+        run_jobs(project, offers.OFFERS_JOB)
+        kept.refresh_from_db()
+        assert kept.wrong is True
 
     def test_too_many_that_wait_are_refused(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(offers, "MOST_PENDING", 1)
@@ -375,3 +431,5 @@ def test_scores_are_those_of_the_best_guess() -> None:
     ) == Score(confidence=pytest.approx(0.7), predicted="b")
     many = score_offers._best(np.array([0.9, 0.3], dtype=np.float32), ("a", "b"), multi=True)
     assert (many.predicted, many.confidence) == ("a", pytest.approx(0.8))
+    nothing = score_offers._best(np.array([0.4, 0.3], dtype=np.float32), ("a", "b"), multi=True)
+    assert (nothing.predicted, nothing.confidence) == ("", pytest.approx(0.65))

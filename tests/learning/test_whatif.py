@@ -10,15 +10,18 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotator.common.errors import Invalid
+from annotator.common.errors import Conflict, Invalid
 from annotator.jobs.models import Job
-from annotator.jobs.services import run_job
+from annotator.jobs.services import cancel_job, run_job
 from annotator.labeling import queue
 from annotator.labeling.models import QueueEntry
 from annotator.learning import replayable, whatif
 from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import ModelVersion, Round
+from annotator.learning.steps import rank
+from annotator.learning.work import Work
 from annotator.projects.models import Project, Role
+from models_zoo.errors import Cancelled
 from tests.factories import join
 from tests.learning.test_serving import crashing, register
 from tests.learning.world import answer_truly, items_of, make_world, queue_of, run_jobs, run_round
@@ -162,7 +165,49 @@ def test_a_strategy_that_fails_fails_the_preview_only(
     assert "no mass left" in page
 
 
+def cancel_in_between(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
+    """Somebody cancels the job just before it ranks."""
+    monkeypatch.setattr("annotator.jobs.services.PROGRESS_EVERY", 0.0)
+    select = rank._select
+
+    def select_cancelled(work: Work, *args: Any) -> Any:
+        cancel_job(job=Job.objects.get(pk=job.pk))
+        if work.should_stop():
+            raise Cancelled("stopped on request")
+        return select(work, *args)
+
+    monkeypatch.setattr(rank, "_select", select_cancelled)
+    run_job(job.pk)
+    job.refresh_from_db()
+
+
+def test_a_cancelled_preview_is_cancelled_and_not_failed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = whatif.start_preview(project=project, by=None, strategy="typicality", params={})
+    cancel_in_between(monkeypatch, job)
+    assert (job.state, job.error) == (Job.State.CANCELLED, "")
+
+
+def test_the_same_preview_is_made_once_and_another_waits_for_it(project: Project) -> None:
+    first = whatif.start_preview(project=project, by=None, strategy="typicality", params={})
+    assert whatif.start_preview(project=project, by=None, strategy="typicality", params={}) == first
+    with pytest.raises(Conflict) as caught:
+        whatif.start_preview(project=project, by=None, strategy="random", params={})
+    assert (caught.value.code, caught.value.extra["job"]) == ("preview_active", first.pk)
+    refused = client_of(project).post(reverse("learning:whatif", args=[project.pk]), {"strategy": "random"})
+    assert "Preview of Typicality is being made" in refused.content.decode()
+    run_jobs(project, whatif.WHATIF_JOB)
+    assert whatif.start_preview(project=project, by=None, strategy="typicality", params={}) != first
+
+
 # Rounds again
+
+
+def test_a_replay_can_be_cancelled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = replayable.start_replay(round_=Round.objects.get(project=project, number=1), by=None)
+    cancel_in_between(monkeypatch, job)
+    assert (job.state, job.error) == (Job.State.CANCELLED, "")
 
 
 def test_a_round_is_replayed_from_its_page(project: Project) -> None:

@@ -57,6 +57,7 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "learning:evidence": {"GET": INSPECTORS},
     "learning:evidence-curve": {"GET": INSPECTORS},
     "learning:measure": {"POST": MANAGERS},
+    "learning:go-on": {"POST": MANAGERS},
     "learning:whatif": {"GET": INSPECTORS, "POST": MANAGERS},
     "learning:lab": {"GET": INSPECTORS, "POST": MANAGERS},
     "learning:backtest": {"GET": INSPECTORS},

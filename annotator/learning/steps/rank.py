@@ -151,8 +151,9 @@ def _select(
     """The strategy's ranking, or RankingFailed; never a constant in disguise."""
     strict = float(work.settings["randomness"]) <= 0 and not strategy.spec.batch_aware
     wanted = len(rows) if strict else min(len(rows), max(JOINTLY, int(work.settings["batch_size"])))
+    # Outside the `try`: whoever cancels meanwhile, or a database that is away, is not the strategy's fault.
+    pool, labeled = _pool(work, strategy, rows, options), _labeled(work, strategy)
     try:
-        pool, labeled = _pool(work, strategy, rows, options), _labeled(work, strategy)
         ranking = strategy.select(
             pool, labeled, wanted, np.random.default_rng([work.round.seed, 0]), **params
         )

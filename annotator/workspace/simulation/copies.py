@@ -68,6 +68,7 @@ def copy_project(
             retrain_labels=batch,
             retrain_minutes=NEVER,
             paused=False,
+            stop_asking=False,
             revision=0,
             **values,
         )
