@@ -8,7 +8,7 @@ import pytest
 
 from acquisition.simulate import replay
 from annotator.learning import lab_run
-from tests.learning.test_lab import labelled, play
+from tests.learning.lab import labelled, play
 from tests.learning.world import settings_of
 
 pytestmark = pytest.mark.django_db

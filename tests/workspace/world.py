@@ -73,7 +73,9 @@ def make_world(*, numbers: int = 1) -> World:
     record.check_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
     record.picture_path(0).write_bytes(image_bytes(kind="WEBP"))
     export = Export.objects.create(
-        project=project, format="label_studio", files=[{"name": "records.jsonl", "size": 3, "sha256": "0" * 64}]
+        project=project,
+        format="label_studio",
+        files=[{"name": "records.jsonl", "size": 3, "sha256": "0" * 64}],
     )
     (export.folder / "files").mkdir(parents=True, exist_ok=True)
     (export.folder / "files" / "records.jsonl").write_text("{}\n", encoding="utf-8")
