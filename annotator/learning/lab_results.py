@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def summary(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, Any]:
         "seconds": round(sum(run.seconds for run in runs), 1),
         "strategies": rows,
         "baseline": baseline,
-        "verdicts": [_verdict(each) for each in outcome.verdicts],
+        "verdicts": [_verdict(each, backtest.titles) for each in outcome.verdicts],
         "level": LEVEL,
         "blocks": outcome.blocks,
         "interims": outcome.interims,
@@ -62,9 +62,7 @@ def chart(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, Any]:
             if len(scores) > 1:
                 point |= {"low": round(max(0.0, told.low), 5), "high": round(min(1.0, told.high), 5)}
             points.append(point)
-        series.append(
-            {"name": each["title"] if each["name"] == each["key"] else each["name"], "points": points}
-        )
+        series.append({"name": backtest.titles[each["name"]], "points": points})
     return {
         "x_label": "labels",
         "y_label": "accuracy on held-out labels",
@@ -124,18 +122,20 @@ def _json(told: Interval, digits: int = 5) -> dict[str, float]:
     }
 
 
-def _verdict(each: Verdict) -> dict[str, Any]:
+def _verdict(each: Verdict, titles: Mapping[str, str]) -> dict[str, Any]:
     """As stored: the pair, what was decided, at which look, and the sentence that says so."""
+    first, second = titles[each.first], titles[each.second]
     if each.decision in ("larger", "smaller"):
-        better, worse = (each.first, each.second) if each.decision == "larger" else (each.second, each.first)
+        better, worse = (first, second) if each.decision == "larger" else (second, first)
         text = f"{better} is better than {worse}."
     elif each.decision == "open":
-        text = f"{each.first} and {each.second}: not decided yet."
+        text = f"{first} and {second}: not decided yet."
     else:
-        text = f"{each.first} and {each.second}: no difference could be told with these seeds."
+        text = f"{first} and {second}: no difference could be told with these seeds."
     return {
         "first": each.first,
         "second": each.second,
+        "pair": f"{first} – {second}",
         "decision": each.decision,
         "difference": round(each.difference, 5),
         "interim": each.interim,
@@ -169,7 +169,8 @@ def _advice(backtest: Backtest, rows: list[dict[str, Any]], verdicts: Sequence[V
         text = f"{best['title']}, which is in use, has the largest area under its curve."
     elif current is not None and current in surely:
         text = (
-            f"{best['title']} is better than {current}, which is in use: switching pays on labels like these."
+            f"{best['title']} is better than {backtest.titles[current]}, which is in use: "
+            "switching pays on labels like these."
         )
     elif len(surely) == len(others) and others:
         text = f"{best['title']} is better than all the others."

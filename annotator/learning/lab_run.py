@@ -123,7 +123,7 @@ def _play(run: JobRun, bench: Bench) -> dict[str, Any]:
             done += 1
             if run.should_stop():
                 raise JobCancelled
-            run.progress(min(done, total), total, stage=f"{name}, seed {seed + 1}")  # noqa: B023 - called before the next
+            run.progress(min(done, total), total, stage=f"{backtest.titles[name]}, seed {seed + 1}")  # noqa: B023 - called before the next
 
         _keep(bench, name, seed, on_batch)
         _summarise(backtest)

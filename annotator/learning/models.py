@@ -248,6 +248,14 @@ class Backtest(models.Model):
     def names(self) -> list[str]:
         return [each["name"] for each in self.settings.get("strategies", [])]
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call each strategy, by name: its title; a variant keeps the name that it was given."""
+        return {
+            each["name"]: each["title"] if each["name"] == each["key"] else each["name"]
+            for each in self.settings.get("strategies", [])
+        }
+
 
 class BacktestRun(models.Model):
     """One strategy with one seed: its learning curve on the held-out labels, or why it failed."""

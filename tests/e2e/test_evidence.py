@@ -133,7 +133,7 @@ def test_by_keyboard_alone_one_switches_to_the_best_strategy(people):
     backtest = finished(project)
     anna = people(project.created_by)
     page = anna.open("learning:backtest", project.pk, backtest.pk)
-    expect(page.locator("#backtest")).to_contain_text("margin is better than random.")
+    expect(page.locator("#backtest")).to_contain_text("Margin is better than Random.")
     expect(page.get_by_role("row", name=re.compile("margin – random"))).to_contain_text("1")
     for _ in range(60):
         anna.press("Tab")

@@ -310,7 +310,7 @@ def test_what_is_decided_at_the_first_look_runs_no_more() -> None:
     assert next_runs(backtest, runs) == []
     assert most_left(backtest, runs) == 0
     told = summary(backtest, runs)
-    assert told["verdicts"][0]["text"] == "margin is better than random."
+    assert told["verdicts"][0]["text"] == "Margin is better than Random."
     assert told["advice"]["best"] == "margin"
     assert areas(runs)["margin"][2] == pytest.approx(0.902)
 
