@@ -28,7 +28,11 @@ from tests.quality.people import publish, quality, vote
 
 pytestmark = pytest.mark.django_db
 
-SIGNS = {"plateau": True, "settled": True, "forecast": None}
+SIGNS = [
+    {"key": "plateau", "met": True, "rise": 0.001, "since": 300},
+    {"key": "settled", "met": True, "agreement": 0.995},
+    {"key": "forecast", "met": None},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +44,20 @@ def nothing_remembered() -> Iterator[None]:
     evidence_enough._known.clear()
 
 
+def signs(advice: str) -> dict[str, Any]:
+    return {
+        "advice": advice,
+        "criteria": SIGNS,
+        "points": [],
+        "forecast": {"problem": "Too few models."},
+        "seconds": None,
+    }
+
+
 def told(project: Project, advice: str) -> Evidence:
     """A measurement that advises this."""
-    criteria = [{"key": key, "met": met} for key, met in SIGNS.items()]
-    result = {"helping": None, "stopping": {"advice": advice, "criteria": criteria}, "estimates": None}
+    estimates = {"rows": [], "labels": 500, "random": 250, "logged": 0, "effective": 0.0, "items": 6}
+    result = {"helping": None, "stopping": signs(advice), "estimates": estimates}
     return Evidence.objects.create(
         project=project, n_labels=500, n_random=250, strategy="margin", result=result
     )
@@ -196,11 +210,8 @@ def test_the_measurement_itself_stops_it(monkeypatch: pytest.MonkeyPatch) -> Non
     project = make_world(60)
     answer_truly(project, join(project), items_of(project)[:40], exploration=True)
     run_round(project)
-    wanted(project)
-    criteria = [{"key": key, "met": met} for key, met in SIGNS.items()]
-    monkeypatch.setattr(
-        evidence_run, "stopping", lambda project, seed: {"advice": "stop", "criteria": criteria}
-    )
+    LearningSettings.objects.filter(project=project).update(stop_asking=True)
+    monkeypatch.setattr(evidence_run, "stopping", lambda project, seed: signs("stop"))
     evidence.measure(project=project, by=None)
     [job] = run_jobs(project, evidence.EVIDENCE_JOB)
     job.refresh_from_db()

@@ -196,7 +196,7 @@ def test_the_same_preview_is_made_once_and_another_waits_for_it(project: Project
         whatif.start_preview(project=project, by=None, strategy="random", params={})
     assert (caught.value.code, caught.value.extra["job"]) == ("preview_active", first.pk)
     refused = client_of(project).post(reverse("learning:whatif", args=[project.pk]), {"strategy": "random"})
-    assert "Preview of Typicality is being made" in refused.content.decode()
+    assert "Preview of Typicality (TypiClust) is being made" in refused.content.decode()
     run_jobs(project, whatif.WHATIF_JOB)
     assert whatif.start_preview(project=project, by=None, strategy="typicality", params={}) != first
 
