@@ -15,6 +15,7 @@ from annotator.accounts.authentication import current_user
 from annotator.common.api import StorableJSONParser, parsed
 from annotator.common.errors import Invalid, NotFound
 from annotator.common.idempotency import idempotent
+from annotator.common.openapi import PROBLEM, ProblemOut
 from annotator.common.permissions import IMPORT, READ, needs
 from annotator.projects.access import can_manage
 from annotator.transfer import uploads as service
@@ -71,7 +72,7 @@ def uploads(request: Request, project_id: int) -> Response:
     operation_id="uploads_chunk",
     parameters=[FILE, OFFSET],
     request={"application/octet-stream": OpenApiTypes.BINARY},
-    responses=OffsetOut,
+    responses={200: OffsetOut, (411, PROBLEM): ProblemOut},
 )
 @extend_schema(methods=["DELETE"], operation_id="uploads_abandon", request=None, responses={204: None})
 @api_view(["GET", "PUT", "DELETE"])
