@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import uuid
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from annotator.accounts.models import User
 from annotator.items.models import Item
 from annotator.labeling import queue, services
+from annotator.labeling.models import Annotation
 from annotator.projects.models import Project
 from annotator.quality import serving
-from annotator.quality.models import QualitySettings
-from annotator.quality.services import settings_of, update_settings
-from tests.factories import choice, join
+from annotator.quality.models import Check, QualitySettings
+from annotator.quality.services import add_gold, replace_checks, settings_of, update_settings
+from tests.factories import choice, join, make_items, make_project
 from tests.learning.world import answer
 
 EXPLORED = {
@@ -64,3 +69,45 @@ def submit(project: Project, user: User, item_id: int, key: str = "cat") -> None
         regions=choice(key),
         seconds=2.0,
     )
+
+
+def with_gold(count: int = 3, **settings: Any) -> tuple[Project, list[Item], list[Item]]:
+    """A project with gold items and ten others in the queue."""
+    project = make_project()
+    gold, others = make_items(project, count), make_items(project, 10)
+    for item in gold:
+        add_gold(project=project, item_id=item.pk, classes=["dog"], by=None)
+    publish(project, others)
+    quality(project, **({"gold_share": 0.5} | settings))
+    return project, gold, others
+
+
+class Always(random.Random):
+    """Draws that always fall inside any share."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+class Never(random.Random):
+    def random(self) -> float:
+        return 1.0 - 2**-53
+
+
+def with_checks(count: int = 2, **settings: Any) -> tuple[Project, list[Item], Any]:
+    """Items that one person has labelled and that are worth another label, and two new ones."""
+    project = make_project()
+    author, items = join(project), make_items(project, count + 2)
+    for item in items[:count]:
+        vote(project, item, "cat", people=[author])
+    replace_checks(
+        project_id=project.pk,
+        entries=[(item.row, "suspect", 0.1 * n) for n, item in enumerate(items[:count])],
+    )
+    # What a test does is one transaction, whose clock stands still: this was before it.
+    now = timezone.now()
+    Annotation.objects.update(created_at=now - timedelta(hours=2))
+    Check.objects.update(created_at=now - timedelta(hours=1))
+    publish(project, items[count:])
+    quality(project, **({"check_share": 0.5} | settings))
+    return project, items, author

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,52 +13,32 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
 
-from annotator.items.models import Item
 from annotator.labeling import queue, services
-from annotator.labeling.models import Annotation, ItemLease, QueueEntry
+from annotator.labeling.models import Annotation
 from annotator.learning.exploration import explored_rows
 from annotator.projects.models import Project, Role
 from annotator.quality import serving
 from annotator.quality.models import Check, Report
-from annotator.quality.services import add_gold, replace_checks
+from annotator.quality.services import add_gold
 from tests.factories import join, make_items, make_project
-from tests.quality.people import EXPLORED, RANKED, SUGGESTION, claim, publish, quality, submit, vote
+from tests.quality.people import (
+    EXPLORED,
+    RANKED,
+    SUGGESTION,
+    Always,
+    Never,
+    claim,
+    publish,
+    quality,
+    submit,
+    vote,
+    with_checks,
+    with_gold,
+)
 from tests.workspace.world import token_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    """Projects of other tests had other shares under the same numbers."""
-    serving._known.clear()
-    yield
-    serving._known.clear()
-
-
-def with_gold(count: int = 3, **settings: Any) -> tuple[Project, list[Item], list[Item]]:
-    """A project with gold items and ten others in the queue."""
-    project = make_project()
-    gold, others = make_items(project, count), make_items(project, 10)
-    for item in gold:
-        add_gold(project=project, item_id=item.pk, classes=["dog"], by=None)
-    publish(project, others)
-    quality(project, **({"gold_share": 0.5} | settings))
-    return project, gold, others
-
-
-class Always(random.Random):
-    """Draws that always fall inside any share."""
-
-    def random(self) -> float:
-        return 0.0
-
-
-class Never(random.Random):
-    def random(self) -> float:
-        return 1.0 - 2**-53
 
 
 def test_gold_leaves_the_queue_and_the_pool() -> None:
@@ -312,25 +288,6 @@ def test_without_checks_annotators_see_the_project_s_figures() -> None:
     assert figures_of(project, join(project))[:4] == [1, 4, 2, 2]
 
 
-def with_checks(count: int = 2, **settings: Any) -> tuple[Project, list[Item], Any]:
-    """Items that one person has labelled and that are worth another label, and two new ones."""
-    project = make_project()
-    author, items = join(project), make_items(project, count + 2)
-    for item in items[:count]:
-        vote(project, item, "cat", people=[author])
-    replace_checks(
-        project_id=project.pk,
-        entries=[(item.row, "suspect", 0.1 * n) for n, item in enumerate(items[:count])],
-    )
-    # What a test does is one transaction, whose clock stands still: this was before it.
-    now = timezone.now()
-    Annotation.objects.update(created_at=now - timedelta(hours=2))
-    Check.objects.update(created_at=now - timedelta(hours=1))
-    publish(project, items[count:])
-    quality(project, **({"check_share": 0.5} | settings))
-    return project, items, author
-
-
 def test_a_check_goes_to_one_other_person_in_the_order_of_urgency() -> None:
     project, items, author = with_checks()
     anna, ben = join(project), join(project)
@@ -417,118 +374,3 @@ def test_a_project_without_checks_asks_the_database_nothing_more() -> None:
     ) as queries:
         rules = serving.rules_of(project.pk)
     assert (rules.on, len(queries)) == (False, 0)
-
-
-def at_once(calls: list[Callable[[], object]]) -> list[Exception]:
-    """Each call in a thread of its own, all of them at the same moment; what went wrong."""
-    barrier, failures = threading.Barrier(len(calls)), []
-
-    def run(call: Callable[[], object]) -> None:
-        try:
-            barrier.wait()
-            call()
-        except Exception as error:  # noqa: BLE001 - shown by the caller's assertion
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return failures
-
-
-def places(item: Item) -> int:
-    return QueueEntry.objects.values_list("free", flat=True).get(item=item)
-
-
-def served_and_checked() -> tuple[Project, Item]:
-    """An item of the queue that has its only label, and is worth another."""
-    project = make_project()
-    item, *_ = items = make_items(project, 3)
-    publish(project, items)
-    author = join(project)
-    claim(project, author)
-    submit(project, author, item.pk)
-    replace_checks(project_id=project.pk, entries=[(item.row, "drift", 0.0)])
-    Annotation.objects.update(created_at=timezone.now() - timedelta(hours=2))
-    Check.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    quality(project, check_share=0.5)
-    assert places(item) == 0
-    return project, item
-
-
-def expire(project: Project, person: Any, lease: queue.Claimed) -> None:
-    ItemLease.objects.filter(token=lease.token).update(expires_at=timezone.now() - timedelta(seconds=1))
-    services.return_expired_leases()
-
-
-def give_back(project: Project, person: Any, lease: queue.Claimed) -> None:
-    services.release_leases(project_id=project.pk, user_id=person.pk, tokens=[lease.token])
-
-
-def skip(project: Project, person: Any, lease: queue.Claimed) -> None:
-    services.skip_item(project_id=project.pk, user_id=person.pk, skip_id=uuid.uuid4(), item_id=lease.item_id)
-
-
-@pytest.mark.parametrize("leave", [give_back, expire, skip])
-def test_a_check_that_comes_back_opens_the_item_to_nobody_else(leave: Any) -> None:
-    project, item = served_and_checked()
-    person = join(project)
-    for _ in range(3 if leave is give_back else 1):
-        Check.objects.update(taken_until=None)
-        [lease] = claim(project, person, rng=Always())
-        assert (lease.item_id, places(item)) == (item.pk, -1)
-        leave(project, person, lease)
-        assert places(item) == 0
-    others = claim(project, join(project), 3, rng=Never())
-    quality(project, check_share=0.0)
-    assert item.pk not in {each.item_id for each in others}
-
-
-def test_an_answered_check_leaves_the_places_as_they_were_wanted() -> None:
-    project, item = served_and_checked()
-    person = join(project)
-    [lease] = claim(project, person, rng=Always())
-    submit(project, person, lease.item_id)
-    assert places(item) == -1, "one more than it wants"
-    assert item.pk not in {each.item_id for each in claim(project, join(project), 3, rng=Never())}
-
-
-def test_an_item_that_waits_in_the_queue_is_asked_about_there() -> None:
-    project, items, _ = with_checks(count=1)
-    Project.objects.filter(pk=project.pk).update(overlap=2)
-    publish(project, items)
-    assert places_now(items[0]) == 1
-    [lease] = claim(project, join(project), rng=Always())
-    assert (lease.item_id, "check" in lease.served) == (items[0].pk, False)
-    assert items[0].pk not in {each.item_id for each in claim(project, join(project), 3, rng=Always())}
-
-
-def places_now(item: Item) -> int:
-    start = Project.objects.values_list("queue_start", flat=True).get(pk=item.project_id)
-    return QueueEntry.objects.values_list("free", flat=True).get(item=item, position__gte=start)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_no_more_get_an_item_than_it_wants_labels() -> None:
-    project, items, _ = with_checks(count=1)
-    Project.objects.filter(pk=project.pk).update(overlap=2)
-    publish(project, items)
-    failures = at_once([partial(claim, project, join(project), rng=Always()) for _ in range(4)])
-    assert failures == []
-    assert ItemLease.objects.filter(item=items[0]).count() == 1, "it has one of two labels"
-    assert places_now(items[0]) == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_people_at_once_never_get_the_same_check() -> None:
-    project, _, _ = with_checks(count=4)
-    failures = at_once([partial(claim, project, join(project), rng=Always()) for _ in range(4)])
-    assert failures == []
-    held = list(ItemLease.objects.values_list("item_id", flat=True))
-    checked = [item for item in held if Check.objects.filter(item_id=item).exists()]
-    assert len(checked) == len(set(checked))
-    assert len(held) == 4
