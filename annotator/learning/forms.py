@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.forms.utils import ErrorDict
 
 from acquisition.composition import OPTIONS
-from annotator.learning import catalogue
+from annotator.learning import catalogue, selectors
 from annotator.learning.models import LearningSettings
-from annotator.learning.params import fields_of, values_of
+from annotator.learning.params import drawn_for_another, fields_of, fill_in, values_of
 
 COMMON = (
     "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "stop_asking",
@@ -39,7 +41,8 @@ class Option:
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """`encoder`, `preset`, or else `strategy`, `cold_strategy` and composition, and the parameters of what is chosen now.
 
-    Changing a choice and submitting with `refresh` shows the parameters of the new one.
+    Parameters of an option that was chosen after the form was drawn, and what a preset decided until now, are filled in.
+    A `draft` is shown and not yet meant: it has no errors. The instance is a copy to be written to.
     """
 
     class Meta:
@@ -57,8 +60,10 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "stop_asking": "Stop asking when more labels would change little",
         }
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, draft: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.draft = draft
+        self.sound = True
         project = self.instance.project
         self.task = catalogue.task_of(project)
         warm, cold = (catalogue.strategies(self.task, cold=flag) for flag in (False, True))
@@ -71,6 +76,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         self.own = self._chosen_key("preset") == ""
         self.names = [name for name in CHOICES if self.own or name not in OWN]
+        if self.is_bound:
+            self._complete()
         for name in self.names:
             self.fields[name] = forms.ChoiceField(
                 label=CHOICES[name][0],
@@ -103,9 +110,23 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
                 "combined": self._composition_fields() if name == "strategy" else [],
             }
 
-    def stored_preset(self) -> bool:
-        """Whether the form shows the preset that is in force, and not another that may be chosen."""
-        return bool(self._chosen_key("preset") == self.instance.preset)
+    def full_clean(self) -> None:
+        super().full_clean()
+        self.sound = not self._errors
+        if self.draft:
+            self._errors = ErrorDict()
+
+    def proposed(self) -> LearningSettings | None:
+        """The settings as this form has them, not stored; None where some of them cannot be."""
+        if not self.is_bound:
+            return self.instance
+        self.is_valid()
+        if not self.sound:
+            return None
+        found = copy.copy(self.instance)
+        for name, value in self.values().items():
+            setattr(found, name, value)
+        return found
 
     @property
     def combines(self) -> bool:
@@ -127,11 +148,52 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             values["composition"] = self._composition()
         return values
 
+    def _complete(self) -> None:
+        """Fill in what was not on the form when it was drawn: a box that nobody saw is not one that somebody cleared."""
+        self.data = self.data.copy()
+        first_own = self.own and "strategy" not in self.data
+        if first_own and self.instance.preset:
+            for name, value in selectors.decided(self._last_preset()).items():
+                setattr(self.instance, name, value)
+        for name in self.names:
+            unseen = first_own and name in OWN
+            if unseen:
+                self.data[name] = getattr(self.instance, name)
+            if unseen or drawn_for_another(self.data, name):
+                fill_in(self.data, name, self._shown(name), self._stored(name))
+        if first_own:
+            self.data["cold_labels"] = str(self.instance.cold_labels)
+            term = self._first_term()
+            self.data["times"], self.data["times_strength"] = (
+                term.get("strategy", ""),
+                str(term.get("strength", 1.0)),
+            )
+            fill_in(self.data, "composition", OPTIONS, self.instance.composition.get("options", {}))
+
+    def _last_preset(self) -> LearningSettings:
+        """The settings with the preset that was on the form before, and those of its parameters that can be read."""
+        shown = copy.copy(self.instance)
+        shown.preset = str(self.data.get("drawn-preset") or self.instance.preset)
+        found = {option.key: option.params for option in self.options["preset"]}.get(shown.preset, {})
+        if shown.preset != self.instance.preset:
+            shown.preset_params = {}
+        for name, field in fields_of("preset", found, shown.preset_params).items():
+            try:
+                value = field.clean(self.data.get(name, field.initial))
+            except forms.ValidationError:
+                continue
+            shown.preset_params = {**shown.preset_params, name.removeprefix("preset-"): value}
+        return shown
+
+    def _first_term(self) -> dict[str, Any]:
+        """What the strategy is multiplied with, as stored."""
+        terms = [term for term in self.instance.composition.get("terms", ()) if isinstance(term, dict)]
+        return terms[0] if terms else {}
+
     def _add_composition(self) -> None:
         """One further term, and the options. More terms are made over the API; they stay as they are."""
         stored = self.instance.composition
-        terms = [term for term in stored.get("terms", ()) if isinstance(term, dict)]
-        first: dict[str, Any] = terms[0] if terms else {}
+        first = self._first_term()
         self.fields["times"] = forms.ChoiceField(
             label="…times",
             choices=[("", "Nothing else")]

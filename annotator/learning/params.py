@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from django import forms
@@ -50,6 +50,26 @@ def values_of(prefix: str, params: Mapping[str, Schema], cleaned: Mapping[str, A
             schema["default"] if value is None or (value == "" and schema["type"] != "string") else value
         )
     return values
+
+
+def drawn_for_another(data: Mapping[str, Any], choice: str) -> bool:
+    """Whether the fields of parameters that were sent belong to another option than the one that was chosen meanwhile.
+
+    `drawn-<choice>` is the option that they were drawn for; without it they belong to the chosen one.
+    """
+    return bool(data.get(f"drawn-{choice}", data.get(choice)) != data.get(choice))
+
+
+def fill_in(
+    data: MutableMapping[str, Any], prefix: str, params: Mapping[str, Schema], values: Mapping[str, Any]
+) -> None:
+    """Put `values` (default: the schema's) where those of another option were sent, as a browser would send them."""
+    for key in [key for key in data if key.startswith(f"{prefix}-")]:
+        del data[key]
+    for name, schema in params.items():
+        value = values.get(name, schema.get("default"))
+        if value is not None and value is not False:
+            data[f"{prefix}-{name}"] = "on" if value is True else str(value)
 
 
 def _enum_coercion(options: list[Any]) -> Any:
