@@ -11,9 +11,10 @@ from django import forms
 from django.forms.utils import ErrorDict
 
 from acquisition.composition import OPTIONS
-from annotator.learning import catalogue, selectors
+from annotator.common.errors import Invalid
+from annotator.learning import catalogue, item_filter, selectors
 from annotator.learning.models import LearningSettings
-from annotator.learning.params import drawn_for_another, fields_of, fill_in, values_of
+from annotator.learning.params import drawn_for_another, fields_of, fill_in, values_of, with_default
 
 COMMON = (
     "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "stop_asking",
@@ -81,16 +82,18 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in self.names:
             self.fields[name] = forms.ChoiceField(
                 label=CHOICES[name][0],
-                choices=[(option.key, option.title) for option in self.options[name]],
+                choices=self._choices(name),
                 initial=getattr(self.instance, name),
                 required=name != "preset",
             )
             self.fields.update(fields_of(name, self._shown(name), self._stored(name)))
         if self.own:
             self.fields["cold_labels"].required = False
+            with_default(self.fields["cold_labels"])
             self._add_composition()
         else:
             del self.fields["cold_labels"]
+        with_default(self.fields["preset"])
         self.order_fields([key for name in self.names for key in self._names(name)] + list(COMMON))
 
     def chosen(self, name: str) -> Option | None:
@@ -130,9 +133,25 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @property
     def combines(self) -> bool:
-        """Whether something is combined already, or one of its fields is wrong: to be seen at once."""
+        """Whether something is combined, or one of its fields is wrong: to be seen at once."""
         wrong = any(name.startswith(("composition-", "times")) for name in self.errors)
-        return wrong or bool(self.instance.composition)
+        values = (
+            (self[f"composition-{name}"].value(), schema["default"]) for name, schema in OPTIONS.items()
+        )
+        changed = any(value not in (None, "") and str(value) != str(default) for value, default in values)
+        return wrong or changed or bool(self["times"].value())
+
+    def wrong_fields(self) -> list[forms.BoundField]:
+        """Fields with errors, in the order of the page."""
+        return [field for field in self if field.errors]
+
+    def clean_item_filter(self) -> str:
+        text: str = self.cleaned_data["item_filter"]
+        try:
+            item_filter.parse(text)
+        except Invalid as error:
+            raise forms.ValidationError(" ".join(filter(None, [error.message, error.hint]))) from error
+        return text
 
     def common(self) -> list[forms.BoundField]:
         return [self[name] for name in COMMON]
@@ -196,8 +215,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         first = self._first_term()
         self.fields["times"] = forms.ChoiceField(
             label="…times",
-            choices=[("", "Nothing else")]
-            + [(option.key, option.title) for option in self.options["strategy"]],
+            choices=[("", "Nothing else"), *self._choices("strategy")],
             initial=first.get("strategy", ""),
             required=False,
             help_text="Items should be worth a label by both. Add more over the API.",
@@ -210,6 +228,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             max_value=10,
             help_text="The power to which it is raised: below 1 it counts for less than the first.",
         )
+        for name in ("times", "times_strength"):
+            with_default(self.fields[name])
         self.fields.update(fields_of("composition", OPTIONS, stored.get("options", {})))
 
     def _composition_fields(self) -> list[forms.BoundField]:
@@ -229,6 +249,10 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     def _chosen_key(self, name: str) -> str:
         stored = str(getattr(self.instance, name))
         return str(self.data.get(self.add_prefix(name), "")) if self.is_bound else stored
+
+    def _choices(self, name: str) -> list[tuple[str, Any]]:
+        options = [(option.key, option.title) for option in self.options[name]]
+        return catalogue.grouped(options) if name in OWN else [*options]
 
     def _params(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         option = self.chosen(name)

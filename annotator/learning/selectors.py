@@ -177,21 +177,23 @@ def _badge(facts: dict[str, Any], served: Round | None, running: Round | None) -
         detail = step or ("No items yet" if not facts["features"]["rows"] else "Preparing the queue")
         return {"level": "warning", "label": "No ranking", "detail": detail, "title": ""}
     if facts["cold"]:
-        order = {"random": "random order"}.get(served.strategy, f"order by {served.strategy}")
-        title = f"No model yet: label items of at least two classes. {_served(facts)}"
+        order = "random order" if served.strategy == "random" else f"order by {_title(served)}"
+        title = f"No model yet: label items of at least two classes. {_served(facts, served)}"
         return {"level": "warning", "label": "No model yet", "detail": step or order, "title": title}
     old = (facts["age_seconds"] or 0) > OLD_HOURS * 3600
     level = "warning" if facts["degraded"] or old else "good"
     detail = step or f"{100 * facts['scored_share']:.0f} % of the pool scored"
-    title = " ".join([*facts["degraded"], _served(facts)])
+    title = " ".join([*facts["degraded"], _served(facts, served)])
     return {"level": level, "label": f"Model {facts['model']}", "detail": detail, "title": title}
 
 
-def _served(facts: dict[str, Any]) -> str:
+def _title(round_: Round) -> str:
+    return catalogue.strategy_title(round_.strategy_json())
+
+
+def _served(facts: dict[str, Any], served: Round) -> str:
     """What is served, how old it is, and how well its utilities tell items apart."""
-    said = [
-        f"Served: round {facts['served_round']}, by {facts['strategy']}, {timesince(facts['published_at'])} old"
-    ]
+    said = [f"Served: round {served.number}, by {_title(served)}, {timesince(facts['published_at'])} old"]
     if facts.get("spread") is not None:
         said.append(f"utility spread {facts['spread']:.2g}, {100 * facts['ties']:.0f} % tied")
     if facts.get("exploration_share") is not None:

@@ -9,8 +9,11 @@ from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
-from annotator.learning import selectors
+from acquisition import registry
+from annotator.learning import catalogue, selectors
 from annotator.learning.forms import SettingsForm
+from annotator.learning.lab_data import Counts
+from annotator.learning.lab_forms import LabForm
 from annotator.learning.models import LearningSettings
 from annotator.projects.models import Project, Role
 from tests.factories import join
@@ -82,7 +85,10 @@ class TestParametersOfANewChoice:
         changed = OWN | {"drawn-strategy": "margin", "strategy": "core_set"}
         assert client_of(project).post(url_of(project), changed).status_code == 302
         assert settings_of(project).strategy_params["normalise"] is True
-        assert client_of(project).post(url_of(project), changed | {"drawn-strategy": "core_set"}).status_code == 302
+        assert (
+            client_of(project).post(url_of(project), changed | {"drawn-strategy": "core_set"}).status_code
+            == 302
+        )
         assert settings_of(project).strategy_params["normalise"] is False
 
 
@@ -136,3 +142,76 @@ class TestWhatItSays:
         said = selectors.outlook(settings_of(project))
         assert said.startswith("Items are chosen by Core-set")
         assert said.endswith("with model 1 and 12 labels; Typicality (TypiClust) was for the beginning.")
+
+
+class TestNames:
+    def test_strategies_have_titles_wherever_people_read_them(self) -> None:
+        project = make_world(20, learning={"preset": "automatic"})
+        round_ = run_round(project)
+        client = client_of(project)
+        page = client.get(url_of(project)).content.decode()
+        assert '<option value="typicality" selected>Typicality (TypiClust)</option>' in page
+        assert selectors.health(project)["detail"] == "order by Typicality (TypiClust)"
+        assert "by Typicality (TypiClust)," in selectors.health(project)["title"]
+        for name, args in (("models", []), ("replay", [round_.number])):
+            shown = client.get(reverse(f"learning:{name}", args=[project.pk, *args])).content.decode()
+            assert "Typicality (TypiClust)" in shown, name
+
+    def test_a_strategy_that_is_gone_has_its_key(self) -> None:
+        assert catalogue.strategy_title({"key": "random", "version": 1}) == "Random"
+        assert catalogue.strategy_title({"key": "gone"}) == "gone"
+        assert (
+            catalogue.strategy_title({"key": "composition", "title": "Margin, balanced"})
+            == "Margin, balanced"
+        )
+
+    def test_only_what_may_be_left_empty_is_optional(self, project: Project) -> None:
+        page = client_of(project).post(url_of(project), OWN | {"refresh": "1"}).content.decode()
+        assert re.findall(r'<label[^>]*for="(\w+)">\s*[^<]*<span class="field__optional">', page) == [
+            "id_item_filter"
+        ]
+
+    def test_strategies_stand_under_the_package_they_come_from(self, project: Project) -> None:
+        choices = [("preset:automatic", "Automatic"), ("margin", "Margin"), ("own", "As now")]
+        foreign = [each for each in registry.available() if each.source][:1]
+        found = catalogue.grouped([*choices, *((each.spec.key, "F") for each in foreign)])
+        assert found[:2] == [
+            ("Presets", [("preset:automatic", "Automatic")]),
+            ("Annotator", [("margin", "Margin"), ("own", "As now")]),
+        ]
+        assert [heading for heading, _ in found[2:]] == [each.source for each in foreign]
+        page = client_of(project).post(url_of(project), OWN | {"refresh": "1"}).content.decode()
+        assert page.count('<optgroup label="Annotator">') == 3
+        whatif = client_of(project).get(reverse("learning:whatif", args=[project.pk])).content.decode()
+        assert '<optgroup label="Presets">' in whatif
+
+    def test_the_lab_groups_them_too(self, project: Project) -> None:
+        form = LabForm(chosen=settings_of(project), counts=Counts(6, 6, "random"))
+        headings = [heading for heading, _ in form.fields["strategies"].choices]  # type: ignore[attr-defined]
+        assert headings[:2] == ["Presets", "Annotator"]
+
+
+class TestARefusedSave:
+    def test_all_that_is_wrong_is_told_together_at_the_top(self, project: Project) -> None:
+        wrong = OWN | {"item_filter": "lang", "batch_size": "0", "composition-min_confidence": "2"}
+        answer = client_of(project).post(url_of(project), wrong)
+        page = answer.content.decode()
+        assert answer.status_code == 422
+        summary = page[page.index('id="learning-errors"') : page.index("drawn-encoder")]
+        assert "autofocus" in summary
+        for field in ("id_item_filter", "id_batch_size", "id_composition-min_confidence"):
+            assert f'href="#{field}"' in summary, field
+        assert "&#x27;lang&#x27; is no condition. Write name=value" in summary
+        assert page.count('role="alert"') == 1
+
+    @pytest.mark.parametrize(
+        "more", [{"times": "entropy"}, {"composition-balance": "on"}, {"composition-max_similarity": "9"}]
+    )
+    def test_what_was_combined_stays_in_view(self, project: Project, more: dict[str, str]) -> None:
+        page = client_of(project).post(url_of(project), OWN | {"batch_size": "0"} | more).content.decode()
+        assert '<details class="disclosure" open>' in page
+
+    def test_what_was_not_combined_stays_folded(self, project: Project) -> None:
+        sent = OWN | {"batch_size": "0", "composition-max_similarity": "1.0", "times": ""}
+        page = client_of(project).post(url_of(project), sent).content.decode()
+        assert '<details class="disclosure">' in page
