@@ -115,18 +115,18 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def full_clean(self) -> None:
         super().full_clean()
-        self.sound = not self._errors
+        self.sound = not self._errors  # type: ignore[has-type]
         if self.draft:
             self._errors = ErrorDict()
 
     def proposed(self) -> LearningSettings | None:
         """The settings as this form has them, not stored; None where some of them cannot be."""
+        found: LearningSettings = copy.copy(self.instance)
         if not self.is_bound:
-            return self.instance
+            return found
         self.is_valid()
         if not self.sound:
             return None
-        found = copy.copy(self.instance)
         for name, value in self.values().items():
             setattr(found, name, value)
         return found
@@ -169,29 +169,28 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _complete(self) -> None:
         """Fill in what was not on the form when it was drawn: a box that nobody saw is not one that somebody cleared."""
-        self.data = self.data.copy()
-        first_own = self.own and "strategy" not in self.data
+        sent: Any = self.data
+        data = self.data = sent.copy()
+        first_own = self.own and "strategy" not in data
         if first_own and self.instance.preset:
             for name, value in selectors.decided(self._last_preset()).items():
                 setattr(self.instance, name, value)
         for name in self.names:
             unseen = first_own and name in OWN
             if unseen:
-                self.data[name] = getattr(self.instance, name)
-            if unseen or drawn_for_another(self.data, name):
-                fill_in(self.data, name, self._shown(name), self._stored(name))
+                data[name] = getattr(self.instance, name)
+            if unseen or drawn_for_another(data, name):
+                fill_in(data, name, self._shown(name), self._stored(name))
         if first_own:
-            self.data["cold_labels"] = str(self.instance.cold_labels)
+            data["cold_labels"] = str(self.instance.cold_labels)
             term = self._first_term()
-            self.data["times"], self.data["times_strength"] = (
-                term.get("strategy", ""),
-                str(term.get("strength", 1.0)),
-            )
-            fill_in(self.data, "composition", OPTIONS, self.instance.composition.get("options", {}))
+            data["times"] = term.get("strategy", "")
+            data["times_strength"] = str(term.get("strength", 1.0))
+            fill_in(data, "composition", OPTIONS, self.instance.composition.get("options", {}))
 
     def _last_preset(self) -> LearningSettings:
         """The settings with the preset that was on the form before, and those of its parameters that can be read."""
-        shown = copy.copy(self.instance)
+        shown: LearningSettings = copy.copy(self.instance)
         shown.preset = str(self.data.get("drawn-preset") or self.instance.preset)
         found = {option.key: option.params for option in self.options["preset"]}.get(shown.preset, {})
         if shown.preset != self.instance.preset:
@@ -201,7 +200,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
                 value = field.clean(self.data.get(name, field.initial))
             except forms.ValidationError:
                 continue
-            shown.preset_params = {**shown.preset_params, name.removeprefix("preset-"): value}
+            if value not in (None, ""):
+                shown.preset_params = {**shown.preset_params, name.removeprefix("preset-"): value}
         return shown
 
     def _first_term(self) -> dict[str, Any]:

@@ -58,9 +58,10 @@ class PreviewForm(forms.Form):
                 own = earlier.get("params", {})
             drawn = {name: schema for name, schema in params.items() if task in schema.get("x-tasks", [task])}
             if self.is_bound and drawn_for_another(self.data, "strategy"):
-                self.data = self.data.copy()
-                fill_in(self.data, "param", drawn, own)
-                self.data["drawn-strategy"] = self._key
+                sent: Any = self.data
+                data = self.data = sent.copy()
+                fill_in(data, "param", drawn, own)
+                data["drawn-strategy"] = self._key
             self.fields.update(fields_of("param", drawn, own))
 
     def params(self) -> dict[str, Any]:

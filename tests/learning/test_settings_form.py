@@ -103,6 +103,12 @@ class TestOnesOwnChoice:
         assert "field--error" not in page
         assert settings_of(project).preset == "automatic"
 
+    def test_a_number_that_was_wiped_out_is_the_usual_one(self, project: Project) -> None:
+        form = drawn(
+            project, COMMON | {"drawn-preset": "automatic", "preset": "", "preset-labels_per_class": ""}
+        )
+        assert (form["strategy"].value(), form["cold_labels"].value()) == ("margin", "10")
+
     def test_what_the_preset_combines_is_taken_over_too(self, project: Project) -> None:
         form = drawn(project, COMMON | {"drawn-preset": "tight_budget", "preset": ""})
         assert (form["times"].value(), form["times_strength"].value()) == ("typicality", "0.5")
