@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from acquisition import params as strategy_params
 from acquisition import presets
 from acquisition import registry as strategy_registry
 from acquisition.composition import Composition, strategy_of
-from acquisition.errors import AcquisitionError
+from acquisition.errors import AcquisitionError, UnknownStrategyError
 from acquisition.presets import Preset
 from acquisition.registry import Strategy, StrategySpec
 from annotator import env
@@ -32,6 +32,8 @@ PREFERRED_ENCODERS = {
 }
 WEIGHT_FILES = frozenset({".pt", ".pth", ".safetensors"})
 PREFERRED_COLD = ("typicality", "kmeans", "random")
+PRESET = "preset:"  # before the key of a preset, where strategies are chosen too
+OUR_OWN = "Annotator"
 PREFERRED_WARM = ("margin", "entropy", "random")
 
 
@@ -48,6 +50,32 @@ def all_strategies(task: str) -> list[StrategySpec]:
 def source_of(key: str) -> str:
     """The package that a strategy comes from; '' for one of our own."""
     return strategy_registry.get(key).source
+
+
+def strategy_title(used: Mapping[str, Any]) -> str:
+    """What people call the strategy that a round names (`Round.strategy_json`): its title, or the key of one that is gone."""
+    key = str(used.get("key") or "")
+    try:
+        return str(used.get("title") or strategy_registry.get(key).spec.title)
+    except UnknownStrategyError:
+        return key
+
+
+def grouped(choices: Iterable[tuple[str, str]]) -> list[tuple[str, Any]]:
+    """(key, title) of presets and strategies under headings: presets, our own, each other package by its name."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, title in choices:
+        groups.setdefault(_heading(key), []).append((key, title))
+    return list(groups.items())
+
+
+def _heading(key: str) -> str:
+    if key.startswith(PRESET):
+        return "Presets"
+    try:
+        return source_of(key) or OUR_OWN
+    except UnknownStrategyError:
+        return OUR_OWN
 
 
 def encoders(modality: str) -> list[EncoderSpec]:

@@ -96,7 +96,7 @@ def whatif_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "can": can,
         "active_tab": "evidence",
         "section": "whatif",
-        "form": form or PreviewForm(project=project),
+        "form": form or PreviewForm(project=project, shown=shown.params if shown else None),
         "job": shown,
         "title": shown.params.get("title", "") if shown else "",
         "lines": whatif.diff(project.pk, shown.result)

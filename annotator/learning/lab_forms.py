@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from annotator.learning import catalogue
 from annotator.learning.lab_data import Counts
 from annotator.learning.lab_plan import BLOCK, SEEDS, choices, default_values, in_use
 from annotator.learning.models import LearningSettings
@@ -38,9 +39,9 @@ class LabForm(forms.Form):
         options["initial"] = default_values(chosen, counts)
         super().__init__(*args, **options)
         now = in_use(chosen)
-        self._field("strategies").choices = [
+        self._field("strategies").choices = catalogue.grouped(
             (key, f"{title} (in use)" if key == now else title) for key, title, _ in choices(chosen)
-        ]
+        )
         self._field("seeds").choices = [(count, str(count)) for count in SEEDS]
         self.fields[
             "budget"

@@ -29,7 +29,7 @@ DEFAULT_BUDGET = 500
 PERMUTATIONS = 10_000
 # Signals that a replay can make: the others are known of items that people have had in hand only.
 SIGNALS = frozenset({"proba", "features", "previous", "draws"})
-PRESET, OWN = "preset:", "own"
+PRESET, OWN = catalogue.PRESET, "own"
 # Seconds of a step (fit, tune now and then, rank) before anything was measured here: a constant, and one for each
 # number that a fit looks at.
 STEP_SECONDS, STEP_PER_NUMBER = 0.12, 6e-8

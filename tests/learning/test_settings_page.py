@@ -62,7 +62,7 @@ def test_another_preset_shows_its_own_parameters_before_it_is_saved(client: Clie
     asked = COMMON | {"preset": "rare_classes", "refresh": "1"}
     shown = client.post(url_of(project), asked, headers={"HX-Request": "true"}).content.decode()
     assert 'name="preset-candidates"' in shown
-    assert "Begins with" not in shown
+    assert "then Margin, balanced" in shown
     assert stored(project).preset == "automatic"
 
 

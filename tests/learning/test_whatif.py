@@ -19,6 +19,7 @@ from annotator.learning import replayable, whatif
 from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import ModelVersion, Round
 from annotator.learning.steps import rank
+from annotator.learning.whatif_forms import PreviewForm
 from annotator.learning.work import Work
 from annotator.projects.models import Project, Role
 from models_zoo.errors import Cancelled
@@ -138,6 +139,24 @@ def test_the_page_previews_and_shows_the_diff(project: Project) -> None:
     assert client.post(url, {"strategy": "nonsense"}).status_code == 422
     assert client.get(url, {"job": "999999"}).status_code == 404
     assert client_of(project, Role.VIEWER).post(url, {"strategy": "random"}).status_code == 403
+
+
+def test_the_form_keeps_what_is_previewed(project: Project) -> None:
+    preview(project, "core_set", normalise=False)
+    page = client_of(project).get(reverse("learning:whatif", args=[project.pk])).content.decode()
+    assert '<option value="core_set" selected>' in page
+    form = PreviewForm(project=project, shown={"strategy": "core_set", "params": {"normalise": False}})
+    assert form["param-normalise"].value() is False
+    assert PreviewForm(project=project, shown={"strategy": "gone"})["strategy"].value() == "margin"
+
+
+def test_parameters_that_the_form_did_not_show_are_the_usual_ones(project: Project) -> None:
+    form = PreviewForm({"strategy": "core_set", "drawn-strategy": "margin"}, project=project)
+    assert form.is_valid()
+    assert form.params()["normalise"] is True
+    shown = PreviewForm({"strategy": "core_set", "drawn-strategy": "core_set"}, project=project)
+    assert shown.is_valid()
+    assert shown.params()["normalise"] is False
 
 
 def test_programs_preview_too(project: Project) -> None:

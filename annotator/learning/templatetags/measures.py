@@ -7,6 +7,9 @@ from typing import Any
 
 from django import template
 
+from annotator.learning import catalogue
+from annotator.learning.models import Round
+
 register = template.Library()
 
 
@@ -24,6 +27,12 @@ def estimate(value: Mapping[str, Any] | None) -> str:
     if value["low"] is None:
         return percent(value["value"])
     return f"{percent(value['value'])} ({100 * value['low']:.1f}–{100 * value['high']:.1f})"
+
+
+@register.filter
+def strategy_title(round_: Round) -> str:
+    """What made a round's ranking, by its title."""
+    return catalogue.strategy_title(round_.strategy_json())
 
 
 @register.filter
