@@ -326,6 +326,42 @@ def test_what_is_not_decided_gets_another_block_of_seeds() -> None:
     assert {seed for _, seed in left} == set(range(5, 10))
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_have_no_interval(seeds: int) -> None:
+    backtest = planned(labelled())
+    for seed in range(seeds):
+        pretend(backtest, "margin", seed, 0.9 + seed / 20)
+        pretend(backtest, "random", seed, 0.5 + seed / 10)
+    told = summary(backtest, list(backtest.runs.all()))
+    margin = told["strategies"][0]
+    for name in ("area", "final", "saved", "difference"):
+        assert margin[name]["value"] is not None
+        assert (margin[name]["low"], margin[name]["high"]) == (None, None)
+    assert all(
+        "low" not in point
+        for series in chart(backtest, list(backtest.runs.all()))["series"]
+        for point in series["points"]
+    )
+    # Nobody has looked at the pair.
+    assert told["verdicts"][0]["difference"] is None
+    Backtest.objects.filter(pk=backtest.pk).update(result=told)
+    url = reverse("learning:backtest", args=[backtest.project_id, backtest.pk])
+    page = client_of(backtest.project).get(url).content.decode()
+    assert f'<td class="num">{100 * margin["area"]["value"]:.1f} %</td>' in page
+    assert '<td class="num">–</td>' in page
+    assert ">0.0 %<" not in page
+
+
+def test_intervals_of_shares_end_where_shares_end() -> None:
+    backtest = planned(labelled())
+    for seed, area in enumerate((0.4, 0.99, 1.0)):
+        pretend(backtest, "margin", seed, area)
+        pretend(backtest, "random", seed, 1 - area)
+    told = {row["name"]: row for row in summary(backtest, list(backtest.runs.all()))["strategies"]}
+    assert told["margin"]["area"]["high"] == told["margin"]["final"]["high"] == 1.0
+    assert told["random"]["area"]["low"] == told["random"]["final"]["low"] == 0.0
+
+
 def test_how_long_it_takes_is_said_first_and_measured_later() -> None:
     project = labelled()
     _, guess, _ = lab.plan(project, QUICK)

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from annotator.jobs.models import Job
 from annotator.learning import lab, lab_plan, lab_run
+from annotator.learning.lab_results import summary
 from annotator.learning.models import Backtest, LearningSettings, Round
 from annotator.projects.models import Role
 from tests.factories import make_user
@@ -37,6 +38,30 @@ def test_use_this_one_changes_the_projects_strategy() -> None:
     )
     assert Round.objects.filter(project=project, state="active").exists()
     assert client.post(url, {"name": "typicality"}).status_code == 422
+
+
+def test_only_a_verdict_makes_the_button_of_use_stand_out_and_it_asks_first() -> None:
+    project = labelled(learning={"strategy": "entropy"})
+    backtest = planned(project, strategies=["margin", "entropy"])
+    client, url = client_of(project), reverse("learning:backtest", args=[project.pk, backtest.pk])
+
+    def shown(seeds: int) -> str:
+        for name, area in (("margin", 0.9), ("entropy", 0.7), ("random", 0.7)):
+            for seed in range(backtest.runs.filter(name=name).count(), seeds):
+                score = area + seed / 1000
+                backtest.runs.create(name=name, seed=seed, labels=[10, 20], scores=[score, score])
+        Backtest.objects.filter(pk=backtest.pk).update(result=summary(backtest, list(backtest.runs.all())))
+        return client.get(url).content.decode()
+
+    early = shown(2)
+    assert "Margin replaces Entropy, which is in use." in early
+    assert "No verdict here says that it is better." in early
+    assert "button--small button--primary" not in early
+    decided = shown(5)
+    assert decided.count("button--small button--primary") == 1
+    use = reverse("learning:backtest-use", args=[project.pk, backtest.pk])
+    told = client.post(use, {"name": "random"}, follow=True).content.decode()
+    assert "Random is in use. The queue follows" in told
 
 
 def test_using_a_preset_and_then_a_strategy_turns_the_preset_on_and_off() -> None:
