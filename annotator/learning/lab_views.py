@@ -15,6 +15,7 @@ from annotator.common.errors import AnnotatorError
 from annotator.common.pagination import key_from, keyset_page
 from annotator.learning import catalogue, lab, services
 from annotator.learning.lab_data import LEAST_JUDGES, Counts, check_counts, count_labels
+from annotator.learning.lab_duration import seconds_left
 from annotator.learning.lab_forms import LabForm
 from annotator.learning.lab_plan import in_use, left_out, title_in_use
 from annotator.learning.lab_results import better_than_used, chart
@@ -133,6 +134,7 @@ def backtest_page(request: HttpRequest, project_id: int, backtest_id: int) -> Ht
         "section": "lab",
         "backtest": backtest,
         "job": backtest.job,
+        "seconds_left": seconds_left(backtest, list(backtest.runs.all())),
         "title": f"Backtest {backtest.pk}",
         "failed_runs": backtest.runs.exclude(error="")[:10],
         "in_use": used,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job, start_job
-from annotator.learning import lab, lab_run
+from annotator.learning import lab, lab_duration, lab_run
 from annotator.learning.exploration import random_share
 from annotator.learning.lab_data import Counts, LabLabels, count_labels, freeze_labels, unpack
 from annotator.learning.lab_plan import areas, most_left, next_runs
@@ -373,6 +375,42 @@ def test_how_long_it_takes_is_said_first_and_measured_later() -> None:
     assert told.measured
     # Two strategies, 2 s a step, three steps: five seeds at least, ten at most.
     assert (told.low, told.high) == (pytest.approx(60), pytest.approx(120))
+
+
+def test_strategies_of_other_packages_are_timed_by_their_runs_in_any_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab_duration, "known_foreign", lambda: frozenset({"entropy", "margin"}))
+    other = planned(labelled())
+    pretend(other, "margin", 0, 0.9, seconds=18.0)  # two steps
+    project = labelled()
+    _, told, _ = lab.plan(project, QUICK | {"strategies": ["margin", "entropy"]})
+    # Three steps of nine seconds; of the other foreign one nothing better is known.
+    assert (told.runs["margin"], told.runs["entropy"]) == (pytest.approx(27), pytest.approx(27))
+    assert told.runs["random"] < 3
+    assert not told.measured
+    BacktestRun.objects.all().delete()
+    _, guess, _ = lab.plan(project, QUICK)
+    assert guess.runs["margin"] == pytest.approx(guess.runs["random"] + 3 * lab_duration.FOREIGN_SECONDS)
+
+
+def test_what_is_left_is_told_by_each_strategys_own_time() -> None:
+    backtest = planned(labelled())
+    assert backtest.job is not None
+    assert lab_duration.seconds_left(backtest, []) is None  # it waits
+    begun = timezone.now()
+    backtest.job.started_at = begun
+    backtest.estimate = {"runs": {"margin": 60.0, "random": 1.0}}
+    assert lab_duration.seconds_left(backtest, [], now=begun) == pytest.approx(10 * 60 + 10 * 1)
+    for seed in range(2):
+        pretend(backtest, "random", seed, 0.5, seconds=2.0)
+    runs = list(backtest.runs.all())
+    ended = max(run.created_at for run in runs)
+    left = lab_duration.seconds_left(backtest, runs, now=ended)
+    # However quick the first runs were, the slow ones are still to come.
+    assert left == pytest.approx(10 * 60 + 8 * 2)
+    later = lab_duration.seconds_left(backtest, runs, now=ended + timedelta(seconds=20))
+    assert later == pytest.approx(10 * 60 + 8 * 2 - 20)
 
 
 @pytest.mark.parametrize(
