@@ -86,7 +86,10 @@ def seconds_left(
     said = backtest.estimate.get("runs", {})
     known = {name: _mean(measured.get(name, ())) or said.get(name) for name in backtest.names}
     usual = _mean(value for value in known.values() if value)
-    left = left_by_name(backtest, runs)
+    # As the worker last saw it: a page does not permute.
+    verdicts = backtest.result.get("verdicts", [])
+    open_ = {each[side] for each in verdicts if each["decision"] == "open" for side in ("first", "second")}
+    left = left_by_name(backtest, runs, open_ if verdicts else backtest.names)
     if usual is None or not sum(left.values()):
         return None
     total = sum(count * (known[name] or usual) for name, count in left.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from acquisition import params as strategy_params
@@ -248,11 +248,10 @@ def next_runs(backtest: Backtest, runs: Sequence[BacktestRun]) -> list[tuple[str
     return []
 
 
-def left_by_name(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, int]:
-    """Runs of each strategy that remain if no further comparison is decided."""
+def left_by_name(backtest: Backtest, runs: Sequence[BacktestRun], open_: Collection[str]) -> dict[str, int]:
+    """Runs of each strategy that remain while comparisons of those in `open_` are not decided."""
     failed = {run.name for run in runs if run.error}
     done = {(run.name, run.seed) for run in runs}
-    open_ = compare(backtest, runs).open
     block, seeds = int(backtest.settings["block"]), int(backtest.settings["seeds"])
     return {
         name: sum((name, seed) not in done for seed in range(seeds) if seed < block or name in open_)
@@ -263,4 +262,4 @@ def left_by_name(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, i
 
 def most_left(backtest: Backtest, runs: Sequence[BacktestRun]) -> int:
     """Runs that remain if no further comparison is decided."""
-    return sum(left_by_name(backtest, runs).values())
+    return sum(left_by_name(backtest, runs, compare(backtest, runs).open).values())

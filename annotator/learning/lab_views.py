@@ -134,7 +134,7 @@ def backtest_page(request: HttpRequest, project_id: int, backtest_id: int) -> Ht
         "section": "lab",
         "backtest": backtest,
         "job": backtest.job,
-        "seconds_left": seconds_left(backtest, list(backtest.runs.all())),
+        "seconds_left": seconds_left(backtest, list(backtest.runs.defer("scores", "labels"))),
         "title": f"Backtest {backtest.pk}",
         "failed_runs": backtest.runs.exclude(error="")[:10],
         "in_use": used,

@@ -411,6 +411,9 @@ def test_what_is_left_is_told_by_each_strategys_own_time() -> None:
     assert left == pytest.approx(10 * 60 + 8 * 2)
     later = lab_duration.seconds_left(backtest, runs, now=ended + timedelta(seconds=20))
     assert later == pytest.approx(10 * 60 + 8 * 2 - 20)
+    backtest.result = {"verdicts": [{"first": "margin", "second": "random", "decision": "larger"}]}
+    # What is decided plays its first five seeds only.
+    assert lab_duration.seconds_left(backtest, runs, now=ended) == pytest.approx(5 * 60 + 3 * 2)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -17,7 +18,7 @@ from annotator.jobs.models import Job
 from annotator.learning import lab, lab_plan, lab_run
 from annotator.learning.lab_results import summary
 from annotator.learning.models import Backtest, LearningSettings, Round
-from annotator.projects.models import Role
+from annotator.projects.models import Project, Role
 from tests.factories import make_user
 from tests.learning.lab import QUICK, api, client_of, labelled, planned, play, post
 from tests.learning.world import run_jobs, settings_of
@@ -195,12 +196,19 @@ def test_the_command_says_how_long_plays_and_prints_lines() -> None:
     options = {"strategies": "margin", "seeds": 3, "budget": 20, "batch": 10, "stdout": out, "stderr": err}
     call_command("backtest", project.pk, "--estimate", **options)
     assert "This takes about" in err.getvalue()
+    [told] = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (told["line"], told["judges"], told["measured"]) == ("estimate", 120, False)
+    assert told["high"] >= told["low"] > 0
     assert not Backtest.objects.exists()
     call_command("backtest", project.pk, **options)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["line"] for line in lines].count("run") == 6
     assert {line["name"] for line in lines if line["line"] == "strategy"} == {"margin", "random"}
     assert [line["decision"] for line in lines if line["line"] == "pair"] == ["equal"]
+    assert (lines[-1]["line"], lines[-1]["text"]) == (
+        "advice",
+        Backtest.objects.get().result["advice"]["text"],
+    )
     assert Backtest.objects.get().state == "done"
     with pytest.raises(CommandError, match="complete"):
         call_command("backtest", project.pk, resume=Backtest.objects.get().pk)
@@ -208,6 +216,18 @@ def test_the_command_says_how_long_plays_and_prints_lines() -> None:
         call_command("backtest", 10**9)
     with pytest.raises(CommandError, match="does not fit"):
         call_command("backtest", project.pk, budget=10**6)
+
+
+@pytest.mark.parametrize("command", [("backtest", 1), ("replay_round", 1, 1)])
+def test_without_the_applications_database_the_commands_say_what_to_set(
+    command: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: Any, **options: Any) -> None:
+        raise OperationalError('connection to server on socket "x" failed\nIs the server running?')
+
+    monkeypatch.setattr(Project.objects, "filter", gone)
+    with pytest.raises(CommandError, match=r"Set ANNOTATOR_HOME .*on socket \"x\" failed$"):
+        call_command(*command)
 
 
 def test_a_replay_makes_the_signals_of_every_strategy_that_is_offered(tmp_path: Path) -> None:
