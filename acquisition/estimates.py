@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from acquisition.errors import AcquisitionError
 
 Doubles = npt.NDArray[np.float64]
 
 MANY = 2_000  # terms whose mean is as good as normal
+FEW = 10.0  # effective labels with, or without, what is counted: fewer say little by being drawn again
 
 
 class EstimateError(AcquisitionError, ValueError):
@@ -22,7 +24,7 @@ class EstimateError(AcquisitionError, ValueError):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share of the pool with its bootstrap interval; `effective`: as many uniform draws would say as much."""
+    """A share of the pool with its interval; `effective`: as many uniform draws would say as much."""
 
     value: float
     low: float
@@ -63,7 +65,9 @@ def weighted_mean(
     """The pool's mean of values (m,), each between 0 and 1, from labels in the order of drawing.
 
     The estimate is unbiased and cut to 0..1 after that; the percentile interval resamples the weighted values, as if they
-    were independent. A few rare draws with large weights make it wide: `effective` says what is left of n.
+    were independent. A few rare draws with large weights make it wide: `effective` says what is left of n. Where what is
+    counted was hardly seen, or hardly anything else was, resampling knows of no other world: there the interval reaches
+    at least as far as Wilson's for as many uniform draws as `effective` says (Wilson 1927; Kish 1965 for the number).
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (len(propensity),) or not len(numbers):
@@ -74,7 +78,24 @@ def weighted_mean(
     low, high = np.clip(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]), 0.0, 1.0)
     squares = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / squares if squares else 0.0
-    return Estimate(float(np.clip(terms.mean(), 0.0, 1.0)), float(low), float(high), len(numbers), effective)
+    value = float(np.clip(terms.mean(), 0.0, 1.0))
+    seen = min(float(numbers.sum()), effective * value)
+    others = min(float((1 - numbers).sum()), effective * (1 - value))
+    if len(numbers) < size and min(seen, others) < FEW:
+        least, most = _wilson(value, effective, level)
+        low, high = min(low, least), max(high, most)
+    return Estimate(value, float(low), float(high), len(numbers), effective)
+
+
+def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
+    """Wilson's interval of a share seen in n draws, which need be no whole number; of none: anything."""
+    if n <= 0:
+        return 0.0, 1.0
+    z = float(ndtri((1 + level) / 2))
+    middle = share + z**2 / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    whole = 1 + z**2 / n
+    return max(0.0, float(middle - half) / whole), min(1.0, float(middle + half) / whole)
 
 
 def _resampled_means(terms: Doubles, resamples: int, rng: np.random.Generator) -> Doubles:

@@ -28,7 +28,7 @@ def measure(*, project: Project, by: User | None) -> Job:
         LearningSettings.objects.select_for_update().get(project=project)
         if (job := running(project.pk)) is not None:
             raise Conflict("The evidence is being gathered.", code="evidence_active", job=job.pk)
-        newest = _newest_model(project.pk)
+        newest = newest_model(project.pk)
         if newest is None:
             raise Conflict(
                 "There is no model yet.", code="no_model", hint="Label items of at least two classes first."
@@ -45,7 +45,7 @@ def begin(project_id: int, *, by: User | None, tries: int = 0) -> Job:
 def measure_if_due(project_id: int) -> Job | None:
     """After a round: begin when there are enough random labels for the first time, then whenever there are a fifth more
     labels than the last time."""
-    newest, last = _newest_model(project_id), latest(project_id)
+    newest, last = newest_model(project_id), latest(project_id)
     if newest is None or newest.metrics.get("n", 0) < LEAST_RANDOM:
         return None
     if last is not None:
@@ -66,7 +66,7 @@ def running(project_id: int) -> Job | None:
     return Job.objects.active().filter(project_id=project_id, kind=EVIDENCE_JOB).first()
 
 
-def _newest_model(project_id: int) -> ModelVersion | None:
+def newest_model(project_id: int) -> ModelVersion | None:
     return ModelVersion.objects.filter(project_id=project_id).order_by("-number").first()
 
 
@@ -77,7 +77,7 @@ def helping_of(project: Project) -> dict[str, Any]:
 
 
 def _helping(project: Project) -> dict[str, Any]:
-    found, newest = latest(project.pk), _newest_model(project.pk)
+    found, newest = latest(project.pk), newest_model(project.pk)
     n_random = int(newest.metrics.get("n", 0)) if newest else 0
     known = found.result.get("helping") if found else None
     if found is None or known is None or known["state"] == "few":

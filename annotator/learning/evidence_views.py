@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotator.accounts.models import User
-from annotator.common.errors import AnnotatorError
+from annotator.common.errors import AnnotatorError, Conflict
 from annotator.common.pagination import key_from
 from annotator.learning import evidence, evidence_enough, replayable, services, whatif
 from annotator.learning.evidence_selectors import curves, report
@@ -31,6 +31,7 @@ def evidence_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "active_tab": "evidence",
         "section": "evidence",
         "running": evidence.running(project.pk),
+        "no_model": evidence.newest_model(project.pk) is None,
         **report(project, request.GET.get("target", "")),
     }
     template = (
@@ -51,8 +52,12 @@ def evidence_curve(request: HttpRequest, project_id: int) -> JsonResponse:
 @require_POST
 def measure(request: HttpRequest, project_id: int) -> HttpResponse:
     project, _ = can_manage(request.user, project_id)
-    evidence.measure(project=project, by=cast(User, request.user))
-    messages.success(request, "The evidence is being gathered.")
+    try:
+        evidence.measure(project=project, by=cast(User, request.user))
+    except Conflict as error:
+        messages.error(request, " ".join(filter(None, [error.message, error.hint])))
+    else:
+        messages.success(request, "The evidence is being gathered.")
     return redirect("learning:evidence", project_id)
 
 

@@ -13,7 +13,8 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job, start_job
 from annotator.learning import services
 from annotator.learning.lab_data import Counts, count_labels
-from annotator.learning.lab_plan import JUDGED, OWN, PRESET, Duration, checked_plan, duration
+from annotator.learning.lab_duration import Duration, duration
+from annotator.learning.lab_plan import JUDGED, OWN, PRESET, checked_plan
 from annotator.learning.models import Backtest, LearningSettings
 from annotator.learning.opening import new_seed
 from annotator.projects.models import Project
@@ -52,7 +53,7 @@ def start_backtest(
         backtest = Backtest.objects.create(
             project=project,
             settings=settings,
-            estimate=takes.as_json(),
+            estimate=takes.stored(),
             data=b"",
             # Within what the generators of the engine take as one part of a seed.
             seed=new_seed() % 2**32,

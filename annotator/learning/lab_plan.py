@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from acquisition import params as strategy_params
@@ -30,22 +29,6 @@ PERMUTATIONS = 10_000
 # Signals that a replay can make: the others are known of items that people have had in hand only.
 SIGNALS = frozenset({"proba", "features", "previous", "draws"})
 PRESET, OWN = catalogue.PRESET, "own"
-# Seconds of a step (fit, tune now and then, rank) before anything was measured here: a constant, and one for each
-# number that a fit looks at.
-STEP_SECONDS, STEP_PER_NUMBER = 0.12, 6e-8
-FOREIGN_SECONDS = 2.0  # more a step for strategies of third parties, which run in a process of their own
-
-
-@dataclass(frozen=True)
-class Duration:
-    """Seconds a backtest takes: if every comparison is decided at the first look, and if none ever is."""
-
-    low: float
-    high: float
-    measured: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return {"low": round(self.low, 1), "high": round(self.high, 1), "measured": self.measured}
 
 
 def candidates(task: str) -> tuple[Strategy, ...]:
@@ -215,36 +198,6 @@ def batches_of(settings: Mapping[str, Any]) -> list[int]:
     return [int(settings["batch"])] * whole + ([rest] if rest else [])
 
 
-def duration(chosen: LearningSettings, settings: Mapping[str, Any], classes: int) -> Duration:
-    """How long it will take: by earlier runs of this project on these features, else by what is usual."""
-    steps = len(batches_of(settings))
-    known = BacktestRun.objects.filter(
-        backtest__project=chosen.project_id,
-        backtest__settings__encoder_digest=settings["encoder_digest"],
-        error="",
-    ).order_by("-pk")
-    told = [
-        (run.seconds / max(1, len(run.labels)), run.name)
-        for run in known.only("seconds", "labels", "name")[:60]
-    ]
-    typical = STEP_SECONDS + STEP_PER_NUMBER * settings["budget"] * max(1, settings["dim"]) * max(2, classes)
-    usual = sum(seconds for seconds, _ in told) / len(told) if told else typical
-    by_name: dict[str, list[float]] = {}
-    for seconds, name in told:
-        by_name.setdefault(name, []).append(seconds)
-    of_a_seed = 0.0
-    for each in settings["strategies"]:
-        name, foreign = each["name"], each["key"] in known_foreign()
-        guess = usual + FOREIGN_SECONDS * foreign
-        of_a_seed += steps * (sum(by_name[name]) / len(by_name[name]) if name in by_name else guess)
-    return Duration(of_a_seed * settings["block"], of_a_seed * settings["seeds"], bool(told))
-
-
-def known_foreign() -> frozenset[str]:
-    """Keys of the strategies that come from other packages."""
-    return frozenset(each.spec.key for each in registry.available() if each.source)
-
-
 def areas(runs: Sequence[BacktestRun]) -> dict[str, dict[int, float]]:
     """Area under the curve by name and seed, of runs that ended well."""
     found: dict[str, dict[int, float]] = {}
@@ -295,16 +248,18 @@ def next_runs(backtest: Backtest, runs: Sequence[BacktestRun]) -> list[tuple[str
     return []
 
 
-def most_left(backtest: Backtest, runs: Sequence[BacktestRun]) -> int:
-    """Runs that remain if no further comparison is decided."""
+def left_by_name(backtest: Backtest, runs: Sequence[BacktestRun], open_: Collection[str]) -> dict[str, int]:
+    """Runs of each strategy that remain while comparisons of those in `open_` are not decided."""
     failed = {run.name for run in runs if run.error}
     done = {(run.name, run.seed) for run in runs}
-    open_ = compare(backtest, runs).open
-    block = int(backtest.settings["block"])
-    return sum(
-        (name, seed) not in done
+    block, seeds = int(backtest.settings["block"]), int(backtest.settings["seeds"])
+    return {
+        name: sum((name, seed) not in done for seed in range(seeds) if seed < block or name in open_)
         for name in backtest.names
         if name not in failed
-        for seed in range(int(backtest.settings["seeds"]))
-        if seed < block or name in open_
-    )
+    }
+
+
+def most_left(backtest: Backtest, runs: Sequence[BacktestRun]) -> int:
+    """Runs that remain if no further comparison is decided."""
+    return sum(left_by_name(backtest, runs, compare(backtest, runs).open).values())

@@ -15,6 +15,8 @@ from annotator.learning.models import Backtest, BacktestRun
 
 Curves = dict[str, dict[int, BacktestRun]]
 
+LEAST_SEEDS = 3  # of fewer, an interval says more about chance than about the strategy
+
 
 def summary(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, Any]:
     """Plain JSON: `strategies` in the order of their areas, `verdicts` of each pair, `advice`, `notes`."""
@@ -37,7 +39,7 @@ def summary(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, Any]:
         "seconds": round(sum(run.seconds for run in runs), 1),
         "strategies": rows,
         "baseline": baseline,
-        "verdicts": [_verdict(each, backtest.titles) for each in outcome.verdicts],
+        "verdicts": [_verdict(each, backtest.titles, seen=outcome.blocks > 0) for each in outcome.verdicts],
         "level": LEVEL,
         "blocks": outcome.blocks,
         "interims": outcome.interims,
@@ -59,7 +61,7 @@ def chart(backtest: Backtest, runs: Sequence[BacktestRun]) -> dict[str, Any]:
         for place, count in enumerate(labels):
             told = mean_interval(scores[:, place])
             point = {"x": count, "y": round(told.estimate, 5)}
-            if len(scores) > 1:
+            if len(scores) >= LEAST_SEEDS:
                 point |= {"low": round(max(0.0, told.low), 5), "high": round(min(1.0, told.high), 5)}
             points.append(point)
         series.append({"name": backtest.titles[each["name"]], "points": points})
@@ -89,8 +91,8 @@ def _strategy(each: dict[str, Any], by_name: Curves, baseline: str, error: str) 
         return row
     own = {seed: area_under_curve(run.labels, run.scores) for seed, run in mine.items()}
     row["seeds"] = len(mine)
-    row["area"] = _json(mean_interval(list(own.values())))
-    row["final"] = _json(mean_interval([run.scores[-1] for run in mine.values()]))
+    row["area"] = _share(list(own.values()))
+    row["final"] = _share([run.scores[-1] for run in mine.values()])
     common = sorted(set(mine) & set(by_name.get(baseline, {})))
     if each["name"] == baseline or not common:
         return row
@@ -98,13 +100,14 @@ def _strategy(each: dict[str, Any], by_name: Curves, baseline: str, error: str) 
     labels = mine[common[0]].labels
     ours, others = (_matrix(runs, common, labels) for runs in (mine, theirs))
     rng = np.random.default_rng(0)
-    row["saved"] = _json(labels_saved(labels, ours, others, rng=rng), digits=0)
+    row["saved"] = _json(labels_saved(labels, ours, others, rng=rng), len(common), digits=0)
     row["difference"] = _json(
         paired_difference(
             [own[seed] for seed in common],
             [area_under_curve(theirs[seed].labels, theirs[seed].scores) for seed in common],
             rng=rng,
-        )
+        ),
+        len(common),
     )
     return row
 
@@ -114,16 +117,24 @@ def _matrix(runs: dict[int, BacktestRun], seeds: list[int], labels: list[int]) -
     return np.array([np.interp(labels, runs[seed].labels, runs[seed].scores) for seed in seeds])
 
 
-def _json(told: Interval, digits: int = 5) -> dict[str, float]:
+def _share(values: Sequence[float]) -> dict[str, float | None]:
+    """Their mean; Student's interval ends where shares end."""
+    told = mean_interval(values)
+    return _json(Interval(told.estimate, max(0.0, told.low), min(1.0, told.high)), len(values))
+
+
+def _json(told: Interval, seeds: int, digits: int = 5) -> dict[str, float | None]:
+    """`low` and `high` are None with too few seeds for an interval."""
+    told_of = seeds >= LEAST_SEEDS
     return {
         "value": round(told.estimate, digits),
-        "low": round(told.low, digits),
-        "high": round(told.high, digits),
+        "low": round(told.low, digits) if told_of else None,
+        "high": round(told.high, digits) if told_of else None,
     }
 
 
-def _verdict(each: Verdict, titles: Mapping[str, str]) -> dict[str, Any]:
-    """As stored: the pair, what was decided, at which look, and the sentence that says so."""
+def _verdict(each: Verdict, titles: Mapping[str, str], *, seen: bool) -> dict[str, Any]:
+    """As stored: the pair, what was decided, at which look, and the sentence that says so. `seen`: it was looked at."""
     first, second = titles[each.first], titles[each.second]
     if each.decision in ("larger", "smaller"):
         better, worse = (first, second) if each.decision == "larger" else (second, first)
@@ -137,7 +148,7 @@ def _verdict(each: Verdict, titles: Mapping[str, str]) -> dict[str, Any]:
         "second": each.second,
         "pair": f"{first} – {second}",
         "decision": each.decision,
-        "difference": round(each.difference, 5),
+        "difference": round(each.difference, 5) if seen else None,
         "interim": each.interim,
         "text": text,
     }
@@ -154,6 +165,14 @@ def beaten(verdicts: Sequence[Any], better: str, worse: str) -> bool:
         if (first, second, decision) in {(better, worse, "larger"), (worse, better, "smaller")}:
             return True
     return False
+
+
+def better_than_used(result: Mapping[str, Any], used: str) -> set[str]:
+    """Names of strategies that a verdict says are better than what is in use, the one of that key."""
+    rows = result.get("strategies", [])
+    mine = [row["name"] for row in rows if row["key"] == used]
+    verdicts = result.get("verdicts", [])
+    return {row["name"] for row in rows if any(beaten(verdicts, row["name"], name) for name in mine)}
 
 
 def _advice(backtest: Backtest, rows: list[dict[str, Any]], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -214,4 +233,4 @@ def best_known(backtests: Sequence[Backtest]) -> dict[str, Any] | None:
     return None
 
 
-__all__ = ["areas", "beaten", "best_known", "chart", "summary"]
+__all__ = ["areas", "beaten", "best_known", "better_than_used", "chart", "summary"]

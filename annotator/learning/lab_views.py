@@ -15,9 +15,10 @@ from annotator.common.errors import AnnotatorError
 from annotator.common.pagination import key_from, keyset_page
 from annotator.learning import catalogue, lab, services
 from annotator.learning.lab_data import LEAST_JUDGES, Counts, check_counts, count_labels
+from annotator.learning.lab_duration import seconds_left
 from annotator.learning.lab_forms import LabForm
-from annotator.learning.lab_plan import in_use, left_out
-from annotator.learning.lab_results import chart
+from annotator.learning.lab_plan import in_use, left_out, title_in_use
+from annotator.learning.lab_results import better_than_used, chart
 from annotator.learning.models import Backtest, LearningSettings
 from annotator.projects.access import can_inspect, can_manage
 from annotator.projects.models import Project
@@ -124,6 +125,8 @@ def backtest_page(request: HttpRequest, project_id: int, backtest_id: int) -> Ht
     """One backtest: how far it is, what it says."""
     project, can = can_inspect(request.user, project_id)
     backtest = lab.backtest_of(project.pk, backtest_id)
+    chosen = services.settings_of(project)
+    used = in_use(chosen)
     context = {
         "project": project,
         "can": can,
@@ -131,9 +134,12 @@ def backtest_page(request: HttpRequest, project_id: int, backtest_id: int) -> Ht
         "section": "lab",
         "backtest": backtest,
         "job": backtest.job,
+        "seconds_left": seconds_left(backtest, list(backtest.runs.defer("scores", "labels"))),
         "title": f"Backtest {backtest.pk}",
         "failed_runs": backtest.runs.exclude(error="")[:10],
-        "in_use": in_use(services.settings_of(project)),
+        "in_use": used,
+        "title_in_use": title_in_use(chosen),
+        "better": better_than_used(backtest.result, used),
     }
     template = (
         "learning/backtest.html#body" if request.headers.get("HX-Request") else "learning/backtest.html"
@@ -159,8 +165,7 @@ def use_strategy(request: HttpRequest, project_id: int, backtest_id: int) -> Htt
     settings = lab.use_strategy(
         backtest=backtest, name=request.POST.get("name", ""), by=cast(User, request.user)
     )
-    used = settings.preset or settings.strategy
-    messages.success(request, f"{used} is in use. The queue follows with the next round.")
+    messages.success(request, f"{title_in_use(settings)} is in use. The queue follows with the next round.")
     return redirect("learning:backtest", project_id, backtest_id)
 
 

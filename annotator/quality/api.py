@@ -57,6 +57,9 @@ class ReportOut(serializers.Serializer[Any]):
     alpha = EstimateOut(help_text="Krippendorff's alpha, with a bootstrap interval.")
     pairs_agree = serializers.FloatField(allow_null=True, help_text="Share of pairs of answers that agree.")
     people = PersonOut(many=True)
+    attributable = serializers.BooleanField(
+        help_text="False with two people without gold or decisions for both: who errs cannot be told from agreement."
+    )
     confusions = serializers.ListField(child=serializers.DictField())
     cost = serializers.DictField(help_text="seconds a label, labels missing, hours_left.")
     gold_items = serializers.IntegerField()

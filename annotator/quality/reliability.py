@@ -92,6 +92,16 @@ def _support_by_model(votes: Votes, place: npt.NDArray[np.int64], n: int, model:
     return np.asarray(weights[np.arange(len(votes)), votes.labels] / weights.sum(axis=1))
 
 
+def a_pair(annotators: npt.NDArray[np.int64]) -> bool:
+    """Whether two people gave all answers (v,): each bears out the other as often, whoever errs."""
+    return len(np.unique(annotators)) == 2
+
+
+def attributable(annotators: npt.NDArray[np.int64], fixed: npt.NDArray[np.bool_]) -> bool:
+    """Whether the answers (v,) can tell whose errors they are: of two people, only where gold or decisions judge both."""
+    return not a_pair(annotators) or len(np.unique(annotators[fixed])) == 2
+
+
 def upper_bounds(right: Sequence[Floats], *, level: float = 0.05) -> Floats:
     """Upper end (w,) of the t-interval of each person's mean agreement, with a right and a wrong answer added to each.
 

@@ -42,13 +42,15 @@ def make_report(project: Project, step: Step = lambda done: None) -> Report:
     step(1)
     rows, proba, right = _supported(votes, truths, method)
     step(2)
-    people = _people(votes, right, _gold_rows(project))
+    fixed = np.isin(votes.rows, list(truths))
+    people = _people(votes, right, _gold_rows(project), fixed)
     data = {
         "method": method,
         "answers": len(votes),
         "items": len(rows),
         **_agreement(votes, seed=project.pk),
         "people": people,
+        "attributable": reliability.attributable(votes.annotators, fixed),
         "chosen": [person["user"] for person in people if person["chosen"]],
         "gold_items": GoldItem.objects.filter(project=project).count(),
         "cost": _cost(project),
@@ -81,7 +83,11 @@ def _supported(votes: Votes, truths: Mapping[int, Sequence[int]], method: str) -
         method=method,
         truth=known,
     )
-    right = reliability.support(votes, crowd.tasks, crowd.proba, truths, model=crowd)
+    if reliability.a_pair(votes.annotators):
+        # Of two people a model makes one the better by chance: what they share is counted.
+        right = reliability.support(votes, *posterior(votes, MAJORITY), truths)
+    else:
+        right = reliability.support(votes, crowd.tasks, crowd.proba, truths, model=crowd)
     return crowd.tasks, crowd.proba, right
 
 
@@ -123,19 +129,22 @@ def _confusions(votes: Votes, matrix: npt.NDArray[np.int64]) -> list[dict[str, A
     ]
 
 
-def _people(votes: Votes, right: Floats, gold: Ints) -> list[dict[str, Any]]:
-    """Each person's figures, most answers first. `right` (v,): the chance that a vote is right, NaN where unknown."""
+def _people(votes: Votes, right: Floats, gold: Ints, fixed: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Each person's figures, most answers first. `right` (v,): the chance that a vote is right, NaN where unknown; `fixed`
+    (v,): by gold or a decision. Whom to ask, and who gets worse, rests on answers that tell of one person."""
     people, who = np.unique(votes.annotators, return_inverse=True)
     on_gold = np.isin(votes.rows, gold)
     known = ~np.isnan(right)
+    telling = known & fixed if reliability.a_pair(votes.annotators) else known
     judged = [right[(who == n) & known] for n in range(len(people))]
-    agreeing = [(each[each != 0.5] > 0.5).astype(np.float64) for each in judged]
+    told = [right[(who == n) & telling] for n in range(len(people))]
+    agreeing = [(each[each != 0.5] > 0.5).astype(np.float64) for each in told]
     bounds = reliability.upper_bounds(agreeing)
     chosen = reliability.near_the_best(bounds)
     found = []
     for n, person in enumerate(people.tolist()):
         mine = who == n
-        checked = mine & known
+        checked = mine & telling
         in_time = (
             right[checked][np.argsort(votes.at[checked], kind="stable")] > 0.5 if votes.at is not None else []
         )

@@ -36,7 +36,7 @@ def report_of(project: Project) -> dict[str, Any] | None:
     report = Report.objects.filter(project=project).first()
     if report is None:
         return None
-    data = dict(report.data)
+    data: dict[str, Any] = {"attributable": True} | dict(report.data)
     users = {user.pk: user for user in User.objects.filter(pk__in=[each["user"] for each in data["people"]])}
     data["people"] = [
         each | {"name": users[each["user"]].display_name if each["user"] in users else "somebody"}
@@ -47,6 +47,16 @@ def report_of(project: Project) -> dict[str, Any] | None:
         each | {"names": [names.get(key, key) for key in each["classes"]]} for each in data["confusions"]
     ]
     return data | {"counted_at": report.counted_at}
+
+
+def gold_of(report: dict[str, Any] | None) -> dict[str, int]:
+    """Answers to gold and how many were right, added up over the people of a report: one count with theirs."""
+    people = [each["gold"] for each in report["people"]] if report else []
+    answered = [each for each in people if each["n"]]
+    return {
+        "answers": sum(each["n"] for each in answered),
+        "right": sum(round(each["value"] * each["n"]) for each in answered),
+    }
 
 
 def class_names(schema: LabelSchema) -> dict[str, str]:

@@ -29,12 +29,14 @@ def overview(request: HttpRequest, project_id: int) -> HttpResponse:
     """Agreement, people, confusions, what waits for a reviewer. htmx asks for the body alone."""
     project, can = can_review(request.user, project_id)
     settings = selectors.settings_or_default(project)
+    report = selectors.report_of(project)
     context = {
         "project": project,
         "can": can,
         "active_tab": "quality",
         "settings": settings,
-        "report": selectors.report_of(project),
+        "report": report,
+        "gold": selectors.gold_of(report),
         "figures": selectors.figures(project, settings),
         "running": Job.objects.active().filter(project=project, kind=services.REPORT_JOB).exists(),
     }
@@ -47,8 +49,8 @@ def overview(request: HttpRequest, project_id: int) -> HttpResponse:
 def renew(request: HttpRequest, project_id: int) -> HttpResponse:
     """Count anew, in the background."""
     project, _ = can_review(request.user, project_id)
+    # The page itself says that they are being counted.
     services.start_report(project.pk, by=cast(User, request.user))
-    messages.success(request, "The figures are being counted anew.")
     return redirect("quality:overview", project_id)
 
 

@@ -91,6 +91,46 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(population):
     assert hits >= 80
 
 
+def uneven_draws(size=400, drawn=38, seed=0):
+    """Propensities of a queue that nearly always takes its first and sometimes draws at random."""
+    left = size - np.arange(drawn)
+    return np.where(rng(seed).random(drawn) < 0.4, 0.1 / left, 0.9 + 0.1 / left)
+
+
+def test_what_was_hardly_seen_has_an_interval_all_the_same():
+    propensity = uneven_draws()
+    values = np.zeros(38)
+    values[np.argmax(propensity)] = 1  # once, where the weight is nearly nothing
+    for found in (weighted_mean(each, propensity, 400, rng=rng()) for each in (values, np.zeros(38))):
+        assert found.effective < 30
+        assert found.value == pytest.approx(0, abs=1e-2)
+        assert found.low == pytest.approx(0, abs=1e-2)
+        # Nought of as many uniform draws says as much: z^2 / (n + z^2).
+        assert found.high >= 3.84 / (found.effective + 3.84) - 1e-3
+
+
+def test_what_was_seen_only_is_not_all_there_is():
+    found = weighted_mean(np.ones(38), 1 / (400 - np.arange(38)), 400, rng=rng())
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(38 / (38 + 3.84), abs=1e-3)
+
+
+def test_the_interval_of_a_rare_class_covers_its_share():
+    size, drawn, hits = 400, 38, 0
+    has = np.zeros(size)
+    has[:12] = 1
+    for seed in range(100):
+        order = rng(seed).permutation(size)[:drawn]
+        found = weighted_mean(has[order], 1 / (size - np.arange(drawn)), size, rng=rng(seed), resamples=200)
+        hits += found.low <= has.mean() <= found.high
+    assert hits >= 92
+
+
+def test_with_everything_labelled_a_class_that_is_not_there_is_not_there():
+    found = weighted_mean(np.zeros(12), np.full(12, 0.5), 12, rng=rng())
+    assert (found.low, found.high) == (0.0, 0.0)
+
+
 def test_uneven_weights_leave_less_than_there_are_labels(population):
     ids, propensity = label(population, 1, share=0.1)
     uneven = weighted_mean(population["right"][ids], propensity, SIZE, rng=rng(), resamples=50)

@@ -134,7 +134,7 @@ def test_by_keyboard_alone_one_switches_to_the_best_strategy(people):
     anna = people(project.created_by)
     page = anna.open("learning:backtest", project.pk, backtest.pk)
     expect(page.locator("#backtest")).to_contain_text("Margin is better than Random.")
-    expect(page.get_by_role("row", name=re.compile("margin – random"))).to_contain_text("1")
+    expect(page.get_by_role("row", name=re.compile("Margin – Random"))).to_contain_text("1")
     for _ in range(60):
         anna.press("Tab")
         if focused(anna)["name"].startswith("Use this one"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from annotator.common.errors import Conflict, Invalid
 from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job, start_job
-from annotator.learning import lab, lab_run
+from annotator.learning import lab, lab_duration, lab_run
 from annotator.learning.exploration import random_share
 from annotator.learning.lab_data import Counts, LabLabels, count_labels, freeze_labels, unpack
 from annotator.learning.lab_plan import areas, most_left, next_runs
@@ -326,6 +328,42 @@ def test_what_is_not_decided_gets_another_block_of_seeds() -> None:
     assert {seed for _, seed in left} == set(range(5, 10))
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_have_no_interval(seeds: int) -> None:
+    backtest = planned(labelled())
+    for seed in range(seeds):
+        pretend(backtest, "margin", seed, 0.9 + seed / 20)
+        pretend(backtest, "random", seed, 0.5 + seed / 10)
+    told = summary(backtest, list(backtest.runs.all()))
+    margin = told["strategies"][0]
+    for name in ("area", "final", "saved", "difference"):
+        assert margin[name]["value"] is not None
+        assert (margin[name]["low"], margin[name]["high"]) == (None, None)
+    assert all(
+        "low" not in point
+        for series in chart(backtest, list(backtest.runs.all()))["series"]
+        for point in series["points"]
+    )
+    # Nobody has looked at the pair.
+    assert told["verdicts"][0]["difference"] is None
+    Backtest.objects.filter(pk=backtest.pk).update(result=told)
+    url = reverse("learning:backtest", args=[backtest.project_id, backtest.pk])
+    page = client_of(backtest.project).get(url).content.decode()
+    assert f'<td class="num">{100 * margin["area"]["value"]:.1f} %</td>' in page
+    assert '<td class="num">–</td>' in page
+    assert ">0.0 %<" not in page
+
+
+def test_intervals_of_shares_end_where_shares_end() -> None:
+    backtest = planned(labelled())
+    for seed, area in enumerate((0.4, 0.99, 1.0)):
+        pretend(backtest, "margin", seed, area)
+        pretend(backtest, "random", seed, 1 - area)
+    told = {row["name"]: row for row in summary(backtest, list(backtest.runs.all()))["strategies"]}
+    assert told["margin"]["area"]["high"] == told["margin"]["final"]["high"] == 1.0
+    assert told["random"]["area"]["low"] == told["random"]["final"]["low"] == 0.0
+
+
 def test_how_long_it_takes_is_said_first_and_measured_later() -> None:
     project = labelled()
     _, guess, _ = lab.plan(project, QUICK)
@@ -337,6 +375,45 @@ def test_how_long_it_takes_is_said_first_and_measured_later() -> None:
     assert told.measured
     # Two strategies, 2 s a step, three steps: five seeds at least, ten at most.
     assert (told.low, told.high) == (pytest.approx(60), pytest.approx(120))
+
+
+def test_strategies_of_other_packages_are_timed_by_their_runs_in_any_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab_duration, "known_foreign", lambda: frozenset({"entropy", "margin"}))
+    other = planned(labelled())
+    pretend(other, "margin", 0, 0.9, seconds=18.0)  # two steps
+    project = labelled()
+    _, told, _ = lab.plan(project, QUICK | {"strategies": ["margin", "entropy"]})
+    # Three steps of nine seconds; of the other foreign one nothing better is known.
+    assert (told.runs["margin"], told.runs["entropy"]) == (pytest.approx(27), pytest.approx(27))
+    assert told.runs["random"] < 3
+    assert not told.measured
+    BacktestRun.objects.all().delete()
+    _, guess, _ = lab.plan(project, QUICK)
+    assert guess.runs["margin"] == pytest.approx(guess.runs["random"] + 3 * lab_duration.FOREIGN_SECONDS)
+
+
+def test_what_is_left_is_told_by_each_strategys_own_time() -> None:
+    backtest = planned(labelled())
+    assert backtest.job is not None
+    assert lab_duration.seconds_left(backtest, []) is None  # it waits
+    begun = timezone.now()
+    backtest.job.started_at = begun
+    backtest.estimate = {"runs": {"margin": 60.0, "random": 1.0}}
+    assert lab_duration.seconds_left(backtest, [], now=begun) == pytest.approx(10 * 60 + 10 * 1)
+    for seed in range(2):
+        pretend(backtest, "random", seed, 0.5, seconds=2.0)
+    runs = list(backtest.runs.all())
+    ended = max(run.created_at for run in runs)
+    left = lab_duration.seconds_left(backtest, runs, now=ended)
+    # However quick the first runs were, the slow ones are still to come.
+    assert left == pytest.approx(10 * 60 + 8 * 2)
+    later = lab_duration.seconds_left(backtest, runs, now=ended + timedelta(seconds=20))
+    assert later == pytest.approx(10 * 60 + 8 * 2 - 20)
+    backtest.result = {"verdicts": [{"first": "margin", "second": "random", "decision": "larger"}]}
+    # What is decided plays its first five seeds only.
+    assert lab_duration.seconds_left(backtest, runs, now=ended) == pytest.approx(5 * 60 + 3 * 2)
 
 
 @pytest.mark.parametrize(

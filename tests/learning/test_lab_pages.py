@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotator.jobs.models import Job
 from annotator.learning import lab, lab_plan, lab_run
+from annotator.learning.lab_results import summary
 from annotator.learning.models import Backtest, LearningSettings, Round
-from annotator.projects.models import Role
+from annotator.projects.models import Project, Role
 from tests.factories import make_user
 from tests.learning.lab import QUICK, api, client_of, labelled, planned, play, post
 from tests.learning.world import run_jobs, settings_of
@@ -37,6 +39,30 @@ def test_use_this_one_changes_the_projects_strategy() -> None:
     )
     assert Round.objects.filter(project=project, state="active").exists()
     assert client.post(url, {"name": "typicality"}).status_code == 422
+
+
+def test_only_a_verdict_makes_the_button_of_use_stand_out_and_it_asks_first() -> None:
+    project = labelled(learning={"strategy": "entropy"})
+    backtest = planned(project, strategies=["margin", "entropy"])
+    client, url = client_of(project), reverse("learning:backtest", args=[project.pk, backtest.pk])
+
+    def shown(seeds: int) -> str:
+        for name, area in (("margin", 0.9), ("entropy", 0.7), ("random", 0.7)):
+            for seed in range(backtest.runs.filter(name=name).count(), seeds):
+                score = area + seed / 1000
+                backtest.runs.create(name=name, seed=seed, labels=[10, 20], scores=[score, score])
+        Backtest.objects.filter(pk=backtest.pk).update(result=summary(backtest, list(backtest.runs.all())))
+        return client.get(url).content.decode()
+
+    early = shown(2)
+    assert "Margin replaces Entropy, which is in use." in early
+    assert "No verdict here says that it is better." in early
+    assert "button--small button--primary" not in early
+    decided = shown(5)
+    assert decided.count("button--small button--primary") == 1
+    use = reverse("learning:backtest-use", args=[project.pk, backtest.pk])
+    told = client.post(use, {"name": "random"}, follow=True).content.decode()
+    assert "Random is in use. The queue follows" in told
 
 
 def test_using_a_preset_and_then_a_strategy_turns_the_preset_on_and_off() -> None:
@@ -170,12 +196,19 @@ def test_the_command_says_how_long_plays_and_prints_lines() -> None:
     options = {"strategies": "margin", "seeds": 3, "budget": 20, "batch": 10, "stdout": out, "stderr": err}
     call_command("backtest", project.pk, "--estimate", **options)
     assert "This takes about" in err.getvalue()
+    [told] = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (told["line"], told["judges"], told["measured"]) == ("estimate", 120, False)
+    assert told["high"] >= told["low"] > 0
     assert not Backtest.objects.exists()
     call_command("backtest", project.pk, **options)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["line"] for line in lines].count("run") == 6
     assert {line["name"] for line in lines if line["line"] == "strategy"} == {"margin", "random"}
     assert [line["decision"] for line in lines if line["line"] == "pair"] == ["equal"]
+    assert (lines[-1]["line"], lines[-1]["text"]) == (
+        "advice",
+        Backtest.objects.get().result["advice"]["text"],
+    )
     assert Backtest.objects.get().state == "done"
     with pytest.raises(CommandError, match="complete"):
         call_command("backtest", project.pk, resume=Backtest.objects.get().pk)
@@ -183,6 +216,18 @@ def test_the_command_says_how_long_plays_and_prints_lines() -> None:
         call_command("backtest", 10**9)
     with pytest.raises(CommandError, match="does not fit"):
         call_command("backtest", project.pk, budget=10**6)
+
+
+@pytest.mark.parametrize("command", [("backtest", 1), ("replay_round", 1, 1)])
+def test_without_the_applications_database_the_commands_say_what_to_set(
+    command: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: Any, **options: Any) -> None:
+        raise OperationalError('connection to server on socket "x" failed\nIs the server running?')
+
+    monkeypatch.setattr(Project.objects, "filter", gone)
+    with pytest.raises(CommandError, match=r"Set ANNOTATOR_HOME .*on socket \"x\" failed$"):
+        call_command(*command)
 
 
 def test_a_replay_makes_the_signals_of_every_strategy_that_is_offered(tmp_path: Path) -> None:

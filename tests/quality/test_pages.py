@@ -15,6 +15,7 @@ from annotator.jobs.models import Job
 from annotator.projects.models import Project, Role
 from annotator.quality.models import Case, Check, GoldItem, QualitySettings
 from annotator.quality.report import make_report
+from annotator.quality.services import add_gold
 from tests.factories import join, make_items, make_project
 from tests.quality.people import vote
 
@@ -63,6 +64,41 @@ def test_the_page_shows_agreement_people_and_confusions() -> None:
     assert "Cat and Dog" in text
     assert "1 from people in decline" in text
     assert f'href="{reverse("quality:gold", args=[project.pk])}"' not in text, "gold is for managers"
+
+
+def test_of_two_people_the_page_says_that_nobody_can_be_blamed() -> None:
+    project = disputed()
+    make_report(project)
+    text = page(project)
+    assert "who errs cannot be told from agreement alone" in text
+    assert "Borne out by others" in text
+    third = join(project)
+    for item in project.items.all():
+        vote(project, item, "cat", people=[third])
+    make_report(project)
+    assert "who errs cannot be told" not in page(project)
+
+
+def test_the_tile_of_gold_and_the_people_are_of_one_count() -> None:
+    project = make_project()
+    anna, ben = join(project), join(project)
+    items = make_items(project, 3)
+    for item in items:
+        add_gold(project=project, item_id=item.pk, classes=["cat"], by=None)
+    make_report(project)
+    for item in items:
+        vote(project, item, "cat", "dog", people=[anna, ben])
+    assert "of 6 right" not in page(project), "nobody has counted these answers yet"
+    make_report(project)
+    text = page(project)
+    assert '3 <span class="stat__unit">of 6 right' in text
+    assert "Counted <time" in text
+
+
+def test_that_figures_are_being_counted_is_said_once() -> None:
+    project = make_project()
+    answer = client_of(project.created_by).post(reverse("quality:renew", args=[project.pk]), follow=True)
+    assert answer.content.decode().count("The figures are being counted anew.") == 1
 
 
 def test_a_report_about_somebody_who_left_still_shows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from annotator.accounts.models import User
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.labeling.models import Annotation
@@ -41,6 +42,38 @@ def test_people_are_told_apart_by_every_method(method: str) -> None:
     assert bad["low"] < bad["value"] < bad["high"]
     assert bad["value"] == pytest.approx(2 / 3, abs=0.05)
     assert (data["answers"], data["items"], data["items_shared"], data["undecided"]) == (90, 30, 30, 0)
+
+
+def a_pair(items: int = 60) -> tuple[Project, int, int]:
+    """Two people who share all items; the second, who answers less, is wrong every fourth time."""
+    project = make_project(overlap=2)
+    good, bad = join(project), join(project)
+    for n, item in enumerate(make_items(project, items)):
+        right, wrong = ("cat", "dog") if n % 2 else ("dog", "cat")
+        vote(project, item, right, wrong if n % 4 == 0 else right, people=[good, bad])
+    return project, good.pk, bad.pk
+
+
+@pytest.mark.parametrize("method", QualitySettings.Method.values)
+def test_of_two_people_agreement_does_not_tell_who_errs(method: str) -> None:
+    project, good, bad = a_pair()
+    QualitySettings.objects.create(project=project, method=method, choose_annotators=True)
+    data = make_report(project).data
+    by_user = {person["user"]: person for person in data["people"]}
+    assert by_user[good]["reliability"] == by_user[bad]["reliability"]
+    assert by_user[good]["reliability"]["value"] == pytest.approx(0.75)
+    assert not data["attributable"]
+    assert sorted(data["chosen"]) == sorted([good, bad])
+
+
+def test_of_two_people_gold_tells_who_errs() -> None:
+    project, good, bad = a_pair()
+    for item in make_items(project, 40):
+        services.add_gold(project=project, item_id=item.pk, classes=["cat"], by=None)
+        vote(project, item, "cat", "dog", people=[User.objects.get(pk=good), User.objects.get(pk=bad)])
+    data = make_report(project).data
+    assert data["attributable"]
+    assert data["chosen"] == [good]
 
 
 def test_agreement_and_confusions_are_counted() -> None:

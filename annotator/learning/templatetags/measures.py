@@ -54,10 +54,14 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
-def points(value: Mapping[str, Any] | None) -> str:
-    """A difference of shares in percentage points with its interval: +1.3 (0.2 to 2.4)."""
-    if not value or value.get("value") is None:
+def points(value: Mapping[str, Any] | float | None) -> str:
+    """A difference of shares in percentage points, with its interval where it has one: +1.3 (+0.2 to +2.4)."""
+    if value is None or isinstance(value, float | int):
+        return "–" if value is None else f"{100 * value:+.1f}"
+    if value.get("value") is None:
         return "–"
+    if value["low"] is None:
+        return f"{100 * value['value']:+.1f}"
     return f"{100 * value['value']:+.1f} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
 
 
@@ -66,4 +70,6 @@ def count_interval(value: Mapping[str, Any] | None) -> str:
     """A number of labels with its interval: 120 (40 to 180)."""
     if not value or value.get("value") is None:
         return "–"
+    if value["low"] is None:
+        return f"{value['value']:,.0f}"
     return f"{value['value']:,.0f} ({value['low']:,.0f} to {value['high']:,.0f})"

@@ -12,6 +12,7 @@ from annotator.common.errors import AnnotatorError
 from annotator.jobs.models import Job
 from annotator.jobs.services import run_job
 from annotator.learning import lab, services, tasks
+from annotator.learning.command_line import named_project, refused
 from annotator.learning.lab_data import count_labels
 from annotator.learning.lab_forms import POOLS
 from annotator.learning.lab_plan import SEEDS, default_values
@@ -24,7 +25,8 @@ assert tasks  # the handler of the job is registered there
 class Command(BaseCommand):
     help = (
         "Replays labelling on the labels of a project, strategy by strategy and seed by seed, and prints one JSON object a "
-        "line: each run, each strategy, each pair. What takes how long is said first. The result is kept with the project."
+        "line: how long it takes, each run, each strategy, each pair, the advice. Sentences for people go to standard error. "
+        "The result is kept with the project."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,9 +44,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(pk=options["project"], deleted_at=None).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']}.")
+        project = named_project(options["project"])
         try:
             if options["resume"]:
                 backtest = lab.backtest_of(project.pk, options["resume"])
@@ -56,11 +56,15 @@ class Command(BaseCommand):
                     f"{counts.labels} labels, {counts.judges} of them may judge. "
                     f"This takes about {takes.low:.0f} to {takes.high:.0f} s."
                 )
+                self._line(
+                    "estimate",
+                    takes.as_json() | {"labels": counts.labels, "judges": counts.judges},
+                )
                 if options["estimate"]:
                     return
                 backtest = lab.start_backtest(project=project, by=None, values=values)
         except AnnotatorError as error:
-            raise CommandError(" ".join(filter(None, [error.message, error.hint]))) from error
+            raise refused(error) from error
         self._play(backtest)
 
     def _values(self, project: Project, options: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +98,9 @@ class Command(BaseCommand):
             self._line("strategy", row)
         for row in backtest.result.get("verdicts", []):
             self._line("pair", row)
-        self.stderr.write(backtest.result.get("advice", {}).get("text", ""))
+        if advice := backtest.result.get("advice"):
+            self._line("advice", advice)
+            self.stderr.write(advice["text"])
         if backtest.state != "done":
             error = backtest.job.error if backtest.job else ""
             raise CommandError(f"Backtest {backtest.pk} stopped. {error} Go on with --resume {backtest.pk}.")
