@@ -124,7 +124,7 @@ def test_a_backtest_from_the_choice_to_the_strategy_in_use(people):
     expect(page.locator("[data-chart=line] canvas")).to_be_visible()
     anna.picture("backtest")
     page.get_by_role("button", name=re.compile("Use this one.*Margin")).click()
-    expect(page.locator("#toasts")).to_contain_text("margin is in use")
+    expect(page.locator("#toasts")).to_contain_text("Margin is in use")
     anna.until(lambda: LearningSettings.objects.get(project=project).strategy == "margin")
 
 
@@ -140,6 +140,11 @@ def test_by_keyboard_alone_one_switches_to_the_best_strategy(people):
         if focused(anna)["name"].startswith("Use this one"):
             break
     assert focused(anna)["visible"]
+    anna.press("Enter")
+    asked = page.get_by_role("dialog", name="Use Margin?")
+    expect(asked).to_contain_text("Margin replaces Entropy")
+    while focused(anna)["name"] != "Use this one":
+        anna.press("Tab")
     anna.press("Enter")
     expect(page.locator("#toasts")).to_contain_text("is in use")
     anna.until(lambda: LearningSettings.objects.get(project=project).strategy == "margin")
