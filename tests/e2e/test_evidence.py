@@ -124,6 +124,7 @@ def test_a_backtest_from_the_choice_to_the_strategy_in_use(people):
     expect(page.locator("[data-chart=line] canvas")).to_be_visible()
     anna.picture("backtest")
     page.get_by_role("button", name=re.compile("Use this one.*Margin")).click()
+    page.get_by_role("dialog", name="Use Margin?").get_by_role("button", name="Use this one").click()
     expect(page.locator("#toasts")).to_contain_text("Margin is in use")
     anna.until(lambda: LearningSettings.objects.get(project=project).strategy == "margin")
 
