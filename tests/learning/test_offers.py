@@ -91,7 +91,8 @@ class TestDeciding:
             offer(project, number, sure=float(0.5 + rng.random() / 2))
         status = offers.status(offers.stream_of(project))
         assert status["seen"] == 150
-        assert status["share"] == pytest.approx(0.2, abs=0.02)
+        # The stream draws by its own secret seed: a few items more or less are chance.
+        assert status["share"] == pytest.approx(0.2, abs=0.05)
         assert Item.objects.filter(project=project).count() == status["kept"]
 
     def test_without_a_text_the_caller_brings_the_item(self) -> None:
