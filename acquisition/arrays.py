@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 
 # One block of rows should stay in a core's second-level cache; a GPU wants few, large blocks.
-_BLOCK_ELEMENTS_CPU = 1 << 17
+_BLOCK_ELEMENTS_CPU = 1 << 16
 _BLOCK_ELEMENTS_GPU = 1 << 26
 # Below this many classes, reading classes first is faster than reducing short rows.
 _FEW_CLASSES = 64
@@ -68,7 +68,7 @@ def take_rows(array: Array, positions: npt.NDArray[Any]) -> Array:
 
 
 def map_classes_first(function: Callable[[Array], Array], array: Array) -> Array:
-    """`function((C, m)) -> (m,)` over blocks of the rows of `array` (n, C); result (n,).
+    """`function((C, m)) -> (m, ...)` over blocks of the rows of `array` (n, C); result (n, ...).
 
     One pass over memory: temporaries live in blocks. Few classes are laid out classes first, so that reductions
     run over long, contiguous rows (2-4 times faster at C=10).
@@ -77,11 +77,17 @@ def map_classes_first(function: Callable[[Array], Array], array: Array) -> Array
     n, classes = array.shape
     elements = _BLOCK_ELEMENTS_CPU if on_cpu(array) else _BLOCK_ELEMENTS_GPU
     rows = max(1, elements // max(1, classes))
-    parts = []
+    result: Array = None
     for start in range(0, max(n, 1), rows):
         block = xp.permute_dims(array[start : start + rows, :], (1, 0))
-        parts.append(function(contiguous(block) if classes <= _FEW_CLASSES else block))
-    return parts[0] if len(parts) == 1 else xp.concat(parts)
+        part = function(contiguous(block) if classes <= _FEW_CLASSES else block)
+        if part.shape[0] == n:
+            return part
+        if result is None:
+            # Filled as blocks come: many parts that are joined at the end would be memory touched twice.
+            result = xp.empty((n, *part.shape[1:]), dtype=part.dtype, device=array_api_compat.device(part))
+        result[start : start + rows] = part
+    return result
 
 
 def two_largest(block: Array) -> tuple[Array, Array]:
@@ -97,16 +103,29 @@ def two_largest(block: Array) -> tuple[Array, Array]:
         return xp.max(block, axis=0), xp.max(rest, axis=0)
     first = xp.maximum(block[0, :], block[1, :])
     second = xp.minimum(block[0, :], block[1, :])
+    if array_api_compat.is_numpy_array(block):
+        return _fold_two_largest(block, first, second)
     for c in range(2, classes):
         second = xp.maximum(second, xp.minimum(first, block[c, :]))
         first = xp.maximum(first, block[c, :])
     return first, second
 
 
+def _fold_two_largest(block: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """In place, which halves the time: of the first two classes to that of all."""
+    least = np.empty_like(first)
+    for row in block[2:]:
+        np.minimum(first, row, out=least)
+        np.maximum(second, least, out=second)
+        np.maximum(first, row, out=first)
+    return first, second
+
+
 def xlogx(array: Array) -> Array:
     """x log x, which is 0 at 0."""
     xp = namespace(array)
-    return array * xp.log(xp.clip(array, min=xp.finfo(array.dtype).smallest_normal))
+    # Too small to be seen beside anything but 0; cheaper than clipping.
+    return array * xp.log(array + xp.finfo(array.dtype).smallest_normal)
 
 
 def logsumexp(array: Array, axis: int | None = None) -> Array:
@@ -125,7 +144,7 @@ def logsumexp(array: Array, axis: int | None = None) -> Array:
 
 
 def smallest_k(matrix: Array, k: int) -> Array:
-    """Indices (m, k) of the k smallest of each row, in no particular order."""
+    """Indices (m, k) of the k smallest of each row, k at most its length, in no particular order."""
     if array_api_compat.is_torch_array(matrix):
         return matrix.topk(k, dim=1, largest=False, sorted=False).indices
     if array_api_compat.is_numpy_array(matrix):
@@ -135,21 +154,39 @@ def smallest_k(matrix: Array, k: int) -> Array:
     return namespace(matrix).argsort(matrix, axis=1)[:, :k]
 
 
-def sum_by_label(rows: Array, label: Array, size: int) -> Array:
-    """Sums (size, D) of the rows (n, D) of each label (n,) in 0..size-1."""
+def smallest_values(matrix: Array, k: int) -> Array:
+    """The k smallest values (m, k) of each row, k at most its length, in no particular order."""
+    if array_api_compat.is_torch_array(matrix):
+        return matrix.topk(k, dim=1, largest=False, sorted=False).values
+    if array_api_compat.is_numpy_array(matrix):
+        return matrix if k >= matrix.shape[1] else np.partition(matrix, k - 1, axis=1)[:, :k]
+    return namespace(matrix).sort(matrix, axis=1)[:, :k]
+
+
+def sum_by_label(rows: Array, label: Array, size: int, weights: Array | None = None) -> Array:
+    """Sums (size, D) of the rows (n, D), times their weights (n,), of each label (n,) in 0..size-1."""
     xp = namespace(rows)
-    totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=array_api_compat.device(rows))
-    if array_api_compat.is_torch_array(rows):
-        return totals.index_add(0, label, rows)
     if array_api_compat.is_numpy_array(rows):
-        # Several times faster than add.at, and than a product with a one-hot matrix.
-        order = np.argsort(label, kind="stable")
-        present, starts = np.unique(label[order], return_index=True)
-        if len(present):
-            totals[present] = np.add.reduceat(rows[order], starts, axis=0)
-        return totals
-    one_hot = xp.astype(label[None, :] == xp.arange(size)[:, None], rows.dtype)
-    return one_hot @ rows
+        # Here and not above: processes that only list strategies have no need of it.
+        import scipy.sparse
+
+        # One pass over the rows in their order; sorting them by label first would copy them all.
+        data = np.ones(len(label), dtype=rows.dtype) if weights is None else weights
+        belongs = scipy.sparse.csc_array((data, label, np.arange(len(label) + 1)), shape=(size, len(label)))
+        return np.asarray(belongs @ rows)
+    device = array_api_compat.device(rows)
+    totals = xp.zeros((size, rows.shape[1]), dtype=rows.dtype, device=device)
+    if array_api_compat.is_torch_array(rows) and on_cpu(rows):
+        return totals.index_add(0, label, rows if weights is None else rows * weights[:, None])
+    # Products and not `index_add`: on a GPU that adds in any order, and no two sums would be the same.
+    numbers = xp.arange(size, device=device)[:, None]
+    step = max(1, _BLOCK_ELEMENTS_GPU // max(size, rows.shape[1]))
+    for start in range(0, rows.shape[0], step):
+        belongs = xp.astype(label[None, start : start + step] == numbers, rows.dtype)
+        if weights is not None:
+            belongs = belongs * weights[None, start : start + step]
+        totals = totals + belongs @ rows[start : start + step, :]
+    return totals
 
 
 def top_k(values: Array, k: int) -> Array:

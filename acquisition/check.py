@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def check(strategy: Strategy) -> Report:
 
 def load(address: str) -> Strategy:
     """The strategy at 'package.module:name', or of that key; StrategyError where there is none."""
-    if ":" not in address:
+    if ":" not in address or address in registry.adapted():
         return registry.get(address)
     module, _, name = address.partition(":")
     try:
@@ -80,37 +80,45 @@ def example(
     proba: npt.NDArray[np.float64] | None = None,
     distinct: int | None = None,
     signals: frozenset[str] | None = None,
+    outlier: bool = False,
 ) -> tuple[Pool, Labeled]:
-    """A seeded pool and labelled set, arrays read-only; `distinct` rows repeated, `signals` only (default: all)."""
+    """A seeded pool and labelled set, arrays read-only; `distinct` rows repeated, `signals` only (default: all).
+
+    Every fifth row has no previous probabilities, every fifth labelled row none at all. `outlier`: the last class is it.
+    """
     rng = np.random.default_rng(seed)
     multi = task == "multi"
     source = np.arange(size) % (distinct or max(1, size))
     if proba is None:
-        draw = rng.random((size, classes)) if multi else rng.dirichlet(np.ones(classes), size)
-        proba = draw[source]
-    draws = (
-        rng.random((size, classes, 4))
-        if multi
-        else np.moveaxis(rng.dirichlet(np.ones(classes), (size, 4)), 2, 1)
-    )
+        proba = _probabilities(rng, (size,), classes, multi=multi)[source]
+    draws = _probabilities(rng, (size, 4), classes, multi=multi).swapaxes(1, 2)
     centres = 4 * rng.normal(size=(4, 5))
     features = centres[rng.integers(0, 4, size + labeled)] + rng.normal(size=(size + labeled, 5))
+    ids = rng.choice(10 * (size + labeled + 1), size + labeled, replace=False)
+    targets = rng.random((labeled, classes)) < 0.5 if multi else rng.integers(0, classes, labeled)
+    previous = _probabilities(rng, (size + labeled,), classes, multi=multi)
+    previous[::5] = np.nan
     every: dict[str, Any] = {
         "proba": proba,
         "draws": draws[source],
+        "previous": previous[:size][source],
         "features": features[:size][source],
         "cost": 1 + rng.random(size),
         "group": rng.integers(0, 5, size),
     }
     kept = {name: _frozen(value) for name, value in every.items() if signals is None or name in signals}
-    ids = rng.choice(10 * (size + labeled + 1), size + labeled, replace=False)
-    targets = rng.random((labeled, classes)) < 0.5 if multi else rng.integers(0, classes, labeled)
     return (
-        Pool(_frozen(ids[:size]), multi_label=multi, **kept),
+        Pool(
+            _frozen(ids[:size]),
+            multi_label=multi,
+            outlier=classes - 1 if outlier else None,
+            **kept,
+        ),
         Labeled(
             ids=_frozen(ids[size:]),
             n_classes=classes,
             features=_frozen(features[size:]),
+            proba=_frozen(previous[size:]),
             targets=_frozen(targets),
             multi_label=multi,
         ),
@@ -140,6 +148,7 @@ def works_when_one_class_was_seen(strategy: Strategy) -> None:
             ids=known.ids,
             n_classes=known.n_classes,
             features=known.features,
+            proba=known.proba,
             targets=np.zeros_like(known.targets),
             multi_label=known.multi_label,
         )
@@ -185,25 +194,67 @@ def survives_duplicates(strategy: Strategy) -> None:
 
 
 def is_finite_at_zero_and_one(strategy: Strategy) -> None:
-    """probabilities of exactly 0 and 1 give finite utilities"""
+    """probabilities of exactly 0 and 1 give finite utilities, of the model, its members and the round before alike"""
     for task, values in _cases(strategy):
         sure = np.eye(3)[np.arange(60) % 3]
         pool, known = example(task=task, proba=sure)
+        members = np.stack([sure, sure, sure, np.roll(sure, 1, axis=1)], axis=2)
+        pool = replace(pool, draws=_frozen(members), previous=_frozen(np.roll(sure, 1, axis=0)))
+        known = replace(known, proba=_frozen(sure[: len(known)]))
         usual = np.isnan(_select(strategy, *example(task=task), 10, values).utility).sum()
         utility = _select(strategy, pool, known, 10, values).utility
         if np.isinf(utility).any() or np.isnan(utility).sum() > usual:
             raise StrategyError(f"utility {utility[~np.isfinite(utility)][0]} ({task}, {values})")
 
 
+def has_an_opinion(strategy: Strategy) -> None:
+    """on the plain example some item has a utility, and two have different ones unless it is batch aware"""
+    for task in sorted(strategy.spec.tasks):
+        utility = _select(strategy, *example(task=task), 10).utility
+        known = utility[~np.isnan(utility)]
+        if not len(known):
+            raise StrategyError(f"no item has a utility ({task})")
+        if not strategy.spec.batch_aware and known.min() == known.max():
+            raise StrategyError(f"all items have the utility {known[0]} ({task})")
+
+
 def leaves_its_input_alone(strategy: Strategy) -> None:
     """writes into no array of the pool or the labelled set (they are read-only here, as memory maps are)"""
     for task, values in _cases(strategy):
         pool, known = example(task=task)
-        before = {name: getattr(pool, name).copy() for name in pool.signals}
+        held = [(name, getattr(pool, name)) for name in sorted(pool.signals)]
+        held += [(f"labeled {name}", getattr(known, name)) for name in ("features", "proba", "targets")]
+        before = [array.copy() for _, array in held]
         _select(strategy, pool, known, 30, values)
-        changed = [name for name, value in before.items() if not np.array_equal(value, getattr(pool, name))]
+        changed = [
+            name
+            for (name, array), was in zip(held, before, strict=True)
+            if not np.array_equal(was, array, equal_nan=array.dtype.kind == "f")
+        ]
         if changed:
             raise StrategyError(f"changed {', '.join(changed)}")
+
+
+def works_with_a_class_of_outliers(strategy: Strategy) -> None:
+    """the same promises where a class is marked as outlier: ids, one seed one result, ids and not rows"""
+    for task, values in _cases(strategy):
+        pool, known = example(task=task, outlier=True)
+        shuffled = np.random.default_rng(5).permutation(len(pool))
+        first = _select(strategy, pool, known, 30, values)
+        _check_ids(first, pool, 30, f"{task}, {values}")
+        other = _select(strategy, pool.take(shuffled), known, 30, values)
+        _check_equal(first, other, f"{task}, {values}", utility=first.utility[shuffled])
+
+
+def works_without_a_round_before(strategy: Strategy) -> None:
+    """nothing of the previous round and of the labelled items is known: a ranking all the same"""
+    for task in sorted(strategy.spec.tasks):
+        pool, known = example(task=task)
+        assert pool.previous is not None
+        assert known.proba is not None
+        nothing = replace(pool, previous=np.full_like(pool.previous, np.nan))
+        unseen = replace(known, proba=np.full_like(known.proba, np.nan))
+        _check_ids(_select(strategy, nothing, unseen, 30), pool, 30, task)
 
 
 def orders_by_utility_unless_batch_aware(strategy: Strategy) -> None:
@@ -235,7 +286,10 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     follows_ids_and_not_rows,
     survives_duplicates,
     is_finite_at_zero_and_one,
+    has_an_opinion,
     leaves_its_input_alone,
+    works_with_a_class_of_outliers,
+    works_without_a_round_before,
     orders_by_utility_unless_batch_aware,
     gives_reasons,
 )
@@ -266,10 +320,15 @@ def _finding(one: Callable[[Strategy], None], strategy: Strategy) -> Finding:
 
 
 def _cases(strategy: Strategy) -> Iterator[tuple[str, Values]]:
-    """Every task with the defaults, then with every other value of an enumeration and both ends of a range."""
+    """Every task with the defaults, then with every other value of an enumeration and both ends of a range.
+
+    Parameters of a signal are none of the function's.
+    """
     for task in sorted(strategy.spec.tasks):
         yield task, {}
         for name, schema in strategy.spec.params.items():
+            if "x-signal" in schema:
+                continue
             edges = [schema[edge] for edge in ("minimum", "maximum") if edge in schema]
             for value in [*schema.get("enum", edges)]:
                 if value != schema["default"]:
@@ -300,6 +359,13 @@ def _check_equal(
         raise StrategyError(f"the utilities differ ({case})")
     if not np.array_equal(first.order, other.order):
         raise StrategyError(f"the order differs ({case})")
+
+
+def _probabilities(
+    rng: np.random.Generator, shape: tuple[int, ...], classes: int, *, multi: bool
+) -> npt.NDArray[np.float64]:
+    """(*shape, classes): rows that sum to 1, for multi-label any numbers from 0 to 1."""
+    return rng.random((*shape, classes)) if multi else rng.dirichlet(np.ones(classes), shape)
 
 
 def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,6 +1,6 @@
 """From a ranking to what is served: stochastic draws, exploration draws, and the propensity of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,12 +116,15 @@ def serve_order(
     n: int,
     n_pool: int,
     rng: np.random.Generator,
+    beyond: Mapping[int, float] | None = None,
 ) -> Served:
     """Up to n ids, none twice: at each position an exploration draw with probability `share`, else the next ranked.
 
     q (k,) belongs to ranking_ids (k,), as `Draw` gives it (all 1 for a deterministic ranking). exploration_ids:
     unlabelled ids in the order of their keys, at least the first n. n_pool: unlabelled items there are; n of them
-    at most are served. A stream that has run dry leaves its positions to the other.
+    at most are served. A stream that has run dry leaves its positions to the other. beyond: where ranking_ids are the
+    beginning of a longer ranking, the weight of the exploration ids further behind in it, as `weights_beyond` gives it;
+    without it they share alike what the beginning leaves, which makes unlikely ones look as likely as likely ones.
 
     propensity = share / items not yet served + (1 - share) * q', where q' is the probability that the ranking's
     own draw picks this id at this position, given what was served before: q, renormalised for ids that exploration
@@ -131,7 +134,7 @@ def serve_order(
         raise ParameterError("share", f"{share} is not between 0 and 1.")
     if len(q) != len(ranking_ids):
         raise UtilityError(f"There are {len(ranking_ids)} ranked ids and {len(q)} probabilities.")
-    chances = _Chances(ranking_ids, q, n_pool)
+    chances = _Chances(ranking_ids, q, n_pool, beyond or {})
     explored = _Stream(exploration_ids)
     ranked = _Stream(ranking_ids)
     wants_exploration = rng.random(max(0, min(n, n_pool))) < share
@@ -160,6 +163,19 @@ def serve_order(
     )
 
 
+def weights_beyond(q: Doubles, start: int, places: npt.NDArray[np.int64]) -> Doubles:
+    """Weights (k,) of the draws at these places of a whole ranking with q (n,), beside all that is left from `start` on.
+
+    Behind a certain draw (q = 1) nothing weighs anything.
+    """
+    ahead = np.asarray(q[start:], dtype=np.float64)
+    certain = ahead >= 1
+    left = np.concatenate([[0.0], np.cumsum(np.log1p(-np.where(certain, 0.0, ahead)))])
+    layer = np.concatenate([[0], np.cumsum(certain)])
+    weights = ahead[places - start] * np.exp(left[places - start])
+    return np.asarray(np.where(layer[places - start] > 0, 0.0, weights), dtype=np.float64)
+
+
 def serve(
     ranking: Ranking,
     n: int,
@@ -170,11 +186,13 @@ def serve(
     share: float = 0.0,
     seed: int,
     rng: np.random.Generator,
+    held: Ints | None = None,
 ) -> Served:
     """What a ranking of at least n ids puts on the queue: its order, loosened by `beta`, with exploration draws.
 
     jointly: the strategy is batch-aware, so that its order is the choice and no noise is added. mode None: the
-    one that fits the utilities. seed: that of the project's exploration keys. The pool is all of `ranking.ids`.
+    one that fits the utilities. seed: that of the project's exploration keys. held (h,): ids that filters keep from being
+    ranked, in the order in which they come after all that are. The pool is all of `ranking.ids` and of these.
     """
     if jointly or beta is None or np.isinf(beta):
         ids, q = ranking.order[:n], np.ones(min(n, len(ranking.order)))
@@ -182,7 +200,22 @@ def serve(
         mode = mode or fitting_mode(ranking.utility)
         draw = stochastic_top_k(ranking.utility, n, mode=mode, beta=beta, rng=rng, ids=ranking.ids)
         ids, q = ranking.ids[draw.positions], draw.q
-    return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)
+    if held is None or not len(held):
+        return serve_order(ids, q, exploration_order(seed, ranking.ids, n), share, n, len(ranking.ids), rng)
+    late = held[: max(0, n - len(ids))]
+    everything = np.concatenate([ranking.ids, held])
+    # Behind what is ranked the ranking draws none of the others.
+    beyond = dict.fromkeys(held[len(late) :].tolist(), 0.0)
+    return serve_order(
+        np.concatenate([ids, late]),
+        np.concatenate([q, np.ones(len(late))]),
+        exploration_order(seed, everything, n),
+        share,
+        n,
+        len(everything),
+        rng,
+        beyond,
+    )
 
 
 class _Stream:
@@ -206,12 +239,18 @@ class _Chances:
     later ids weigh nothing beside this one: they form the next layer. Ids outside the ranking share its remainder.
     """
 
-    def __init__(self, ids: npt.NDArray[np.int64], q: Doubles, n_pool: int) -> None:
+    def __init__(
+        self, ids: npt.NDArray[np.int64], q: Doubles, n_pool: int, beyond: Mapping[int, float]
+    ) -> None:
         certain = q >= 1
-        self._q = np.append(q, 1.0)
-        self._log_left = np.concatenate([[0.0], np.cumsum(np.log1p(-np.where(certain, 0.0, q)))])
-        self._layer = np.concatenate([[0], np.cumsum(certain)])
+        # The ranked ids, one for all that nothing is known of, then those further behind with their own weights.
+        self._q = np.concatenate([q, [1.0], list(beyond.values())])
+        left = np.concatenate([[0.0], np.cumsum(np.log1p(-np.where(certain, 0.0, q)))])
+        self._log_left = np.concatenate([left, np.zeros(len(beyond))])
+        layer = np.concatenate([[0], np.cumsum(certain)])
+        self._layer = np.concatenate([layer, np.full(len(beyond), layer[-1])])
         self._index = {item: index for index, item in enumerate(ids.tolist())}
+        self._index |= {item: index for index, item in enumerate(beyond, start=len(ids) + 1)}
         self._outside = len(ids)
         self._outsiders = max(1, n_pool - len(ids))
         self._removed: list[int] = []

@@ -1,14 +1,16 @@
-"""Numbers of learning curves: area, labels needed for a level, and paired differences between strategies."""
+"""Numbers of learning curves: area, bands, labels needed for a level, labels saved, differences between strategies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from acquisition.errors import AcquisitionError
 
 Numbers = Sequence[float] | npt.NDArray[np.floating] | npt.NDArray[np.integer]
+Doubles = npt.NDArray[np.float64]
 
 
 class CurveError(AcquisitionError, ValueError):
@@ -68,6 +70,84 @@ def paired_difference(
         raise CurveError(f"Paired values must be equally many, not {len(ours)} and {len(theirs)}.")
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     return bootstrap_interval(difference, rng=rng, level=level, resamples=resamples)
+
+
+def mean_interval(values: Numbers, *, level: float = 0.95) -> Interval:
+    """Mean of one value a seed with Student's interval, which few seeds do not make too narrow; one value: no width."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not len(array):
+        raise CurveError("An interval needs at least one value.")
+    mean = float(array.mean())
+    if len(array) == 1:
+        return Interval(mean, mean, mean)
+    half = float(stdtrit(len(array) - 1, (1 + level) / 2) * array.std(ddof=1) / np.sqrt(len(array)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def rising(scores: npt.NDArray[np.floating]) -> Doubles:
+    """The nearest curve (..., k) that never falls, in least squares (isotonic regression): max over i of min over j of
+    the mean from i to j. Noise alone would let a curve touch any level too early."""
+    values = np.asarray(scores, dtype=np.float64)
+    k = values.shape[-1]
+    sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), values.cumsum(axis=-1)], axis=-1)
+    first, last = np.arange(k)[:, None], np.arange(k)[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (sums[..., None, 1:] - sums[..., :k, None]) / (last - first + 1)
+    means = np.where(last >= first, means, np.inf)
+    # Least mean of a block from i that reaches at least to t, then the best i up to t.
+    least = np.flip(np.minimum.accumulate(np.flip(means, axis=-1), axis=-1), axis=-1)
+    least = np.where(last >= first, least, -np.inf)
+    return np.asarray(least.max(axis=-2), dtype=np.float64)
+
+
+def saved_at_common_level(
+    our_labels: Numbers,
+    ours: npt.NDArray[np.floating],
+    their_labels: Numbers,
+    theirs: npt.NDArray[np.floating],
+) -> Doubles:
+    """Labels (...,) that `theirs` (..., k') needs more than `ours` (..., k) for the highest accuracy both reach.
+
+    Curves are made to rise first. Negative: ours needs more. Nothing is extrapolated.
+    """
+    up, down = rising(ours), rising(theirs)
+    level = np.minimum(up[..., -1], down[..., -1])
+    x, z = np.asarray(our_labels, dtype=np.float64), np.asarray(their_labels, dtype=np.float64)
+    return _reach(z, down, level) - _reach(x, up, level)
+
+
+def labels_saved(
+    labels: Numbers,
+    ours: npt.NDArray[np.floating],
+    theirs: npt.NDArray[np.floating],
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    resamples: int = 2_000,
+) -> Interval:
+    """Labels saved by the mean curve of ours (s, k) over that of theirs (s', k), seeds resampled for the interval."""
+    if ours.shape[-1] != len(labels) or theirs.shape[-1] != len(labels) or not len(ours) or not len(theirs):
+        raise CurveError(f"{len(labels)} labels do not fit curves of {ours.shape} and {theirs.shape}.")
+    draws = [
+        curves[rng.integers(0, len(curves), (resamples, len(curves)))].mean(axis=1)
+        for curves in (ours, theirs)
+    ]
+    saved = saved_at_common_level(labels, draws[0], labels, draws[1])
+    estimate = saved_at_common_level(labels, ours.mean(axis=0), labels, theirs.mean(axis=0))
+    low, high = np.quantile(saved, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(estimate), float(low), float(high))
+
+
+def _reach(labels: Doubles, curves: Doubles, level: Doubles) -> Doubles:
+    """Labels (...,) at which each of the rising curves (..., k) first reaches its level (...,), interpolated."""
+    reached = curves >= level[..., None] - 1e-12
+    place = reached.argmax(axis=-1)
+    before = np.maximum(place - 1, 0)
+    y1 = np.take_along_axis(curves, place[..., None], axis=-1)[..., 0]
+    y0 = np.take_along_axis(curves, before[..., None], axis=-1)[..., 0]
+    rise = np.where(y1 > y0, (level - y0) / np.where(y1 > y0, y1 - y0, 1.0), 1.0)
+    found = labels[before] + np.clip(rise, 0.0, 1.0) * (labels[place] - labels[before])
+    return np.asarray(np.where(reached.any(axis=-1), found, labels[-1]), dtype=np.float64)
 
 
 def _curve(labels: Numbers, accuracy: Numbers) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acquisition.registry import StrategySpec, built_in
+from acquisition.registry import StrategySpec, adapted, built_in
 
 _INTRODUCTION = """\
 # Strategies
@@ -13,8 +13,17 @@ _INTRODUCTION = """\
 A strategy decides what is labelled next. This page is made by `python -m acquisition.docs docs/reference/strategies.md`.
 
 *Needs* are the signals without which a strategy cannot work: `proba` (class probabilities of the current model),
-`draws` (the same from several members), `features` (of a frozen encoder), `cost`, `group`. *Batch* says whether the
-batch is chosen jointly; a strategy that scores items one by one may be loosened by stochastic draws instead.
+`draws` (the same from several members), `previous` (those of the round before), `features` (of a frozen encoder),
+`cost`, `group`. *Batch* says whether the batch is chosen jointly; a strategy that scores items one by one may be
+loosened by stochastic draws instead.
+"""
+
+_OTHERS = """\
+## Other libraries
+
+With the extras `modal` and `skactiveml` these are offered as well, with parameters of their own. They run in a process that
+can be ended. How strategies are combined, balanced and filtered, and what presets make of them, stands in the guide
+[choosing](../guide/choosing.md).
 """
 
 _OUTRO = """\
@@ -30,7 +39,8 @@ reported and left out.
 def page() -> str:
     """The whole page in Markdown."""
     specs = [found.spec for _, found in sorted(built_in().items())]
-    parts = [_INTRODUCTION, _overview(specs), *(_section(spec) for spec in specs), _OUTRO]
+    others = [found.spec for _, found in sorted(adapted(installed_only=False).items())]
+    parts = [_INTRODUCTION, _overview(specs), *(_section(spec) for spec in specs), _others(others), _OUTRO]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
@@ -54,6 +64,14 @@ def _overview(specs: Sequence[StrategySpec]) -> str:
         for spec in specs
     ]
     return _table(["Strategy", "Key", "Needs", "Tasks", "Batch"], rows)
+
+
+def _others(specs: Sequence[StrategySpec]) -> str:
+    rows = [
+        [f"`{spec.key}`", spec.title, _names(spec.needs), ", ".join(sorted(spec.tasks)), spec.advice]
+        for spec in specs
+    ]
+    return f"{_OTHERS}\n{_table(['Key', 'Strategy', 'Needs', 'Tasks', 'Advice'], rows)}"
 
 
 def _section(spec: StrategySpec) -> str:

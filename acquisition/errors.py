@@ -64,3 +64,21 @@ class StrategyError(AcquisitionError):
     """A strategy breaks its contract: a faulty specification, or a ranking of the wrong kind."""
 
     code = "broken-strategy"
+
+
+class StrategyFailed(StrategyError):
+    """Foreign code raised, died, or used more than it may; what it said is in the message."""
+
+    code = "strategy-failed"
+
+
+class StrategyTimeout(StrategyFailed):
+    """Foreign code took too long and was ended."""
+
+    code = "strategy-timeout"
+
+
+class StrategyStopped(AcquisitionError):
+    """A person asked to stop while foreign code ran; it was ended."""
+
+    code = "strategy-stopped"

@@ -1,20 +1,20 @@
 """Exact Euclidean neighbours in blocks of rows: memory is rows x block, never rows x rows."""
 
-from collections.abc import Iterator
-
 import array_api_compat
 
-from acquisition.arrays import Array, namespace, smallest_k, widen
+from acquisition.arrays import (
+    Array,
+    Ints,
+    namespace,
+    on_cpu,
+    smallest_k,
+    smallest_values,
+    take_rows,
+    widen,
+)
+from acquisition.space import blocks, make_space
 
-# Entries of one block of distances (16 MiB in float32): large enough for a fast product, small enough to stay near.
-_BLOCK_ENTRIES = 1 << 22
-
-
-def squared_distances(features: Array, centres: Array) -> Array:
-    """(n, m) by the product form: fast, and good to about 1e-6 of the squared norms, so equal rows may differ from 0."""
-    xp = namespace(features, centres)
-    lengths = xp.sum(features * features, axis=1)[:, None] + xp.sum(centres * centres, axis=1)[None, :]
-    return xp.clip(lengths - 2 * (features @ xp.permute_dims(centres, (1, 0))), min=0.0)
+_ROUNDINGS = 8
 
 
 def nearest_index(features: Array, centres: Array) -> Array:
@@ -22,65 +22,74 @@ def nearest_index(features: Array, centres: Array) -> Array:
     xp = namespace(features, centres)
     centres = widen(centres)
     # The row's own length is the same for all centres, so the least of the rest decides.
-    doubled = 2 * xp.permute_dims(centres, (1, 0))
-    lengths = xp.sum(centres * centres, axis=1)[None, :]
-    return xp.concat(
-        [xp.argmin(lengths - block @ doubled, axis=1) for block in _blocks(features, len(centres))]
-    )
+    doubled = -2.0 * xp.permute_dims(centres, (1, 0))
+    lengths = xp.vecdot(centres, centres)[None, :]
+    found = []
+    for start, stop in blocks(features.shape[0], centres.shape[0], cpu=on_cpu(features)):
+        product = widen(features[start:stop, :]) @ doubled
+        product += lengths
+        found.append(xp.argmin(product, axis=1))
+    return xp.concat(found)
+
+
+def nearest_indices(features: Array, centres: Array, k: int) -> Array:
+    """Indices (n, min(k, m)) of the nearest of centres (m, D), m > 0, by the product form, in no particular order."""
+    xp = namespace(features, centres)
+    centres = widen(centres)
+    k = min(k, centres.shape[0])
+    others = make_space(centres)
+    found = []
+    for start, stop in blocks(features.shape[0], centres.shape[0], cpu=on_cpu(features)):
+        found.append(smallest_k(make_space(widen(features[start:stop, :])).squared_to(others), k))
+    return xp.concat(found)
 
 
 def distance_to(features: Array, centres: Array, index: Array) -> Array:
     """Distance (n,) of each row to the centre of that index, by difference: 0 for a row that equals its centre."""
     xp = namespace(features, centres)
     centres = widen(centres)
-    parts = []
-    start = 0
-    for block in _blocks(features, features.shape[1]):
-        own = xp.take(centres, index[start : start + block.shape[0]], axis=0)
-        difference = block - own
-        parts.append(xp.sqrt(xp.vecdot(difference, difference)))
-        start += block.shape[0]
-    return xp.concat(parts)
-
-
-def min_distance(features: Array, centres: Array, current: Array | None = None) -> Array:
-    """Distance (n,) to the nearest of centres (m, D), never above `current` (n,): call it again as centres arrive."""
-    xp = namespace(features)
-    if centres.shape[0] == 0:
-        device = array_api_compat.device(features)
-        return xp.full((features.shape[0],), xp.inf, device=device) if current is None else current
-    distance = distance_to(features, centres, nearest_index(features, centres))
-    return distance if current is None else xp.minimum(current, distance)
-
-
-def neighbour_distances(features: Array, k: int) -> Array:
-    """Distances (n, min(k, n-1)) of each row to its nearest others, itself excluded, in no particular order.
-
-    Candidates by the product form, their distances by difference. O(n^2 D) time: cap n.
-    """
-    xp = namespace(features)
-    everything = widen(features)
-    n = everything.shape[0]
-    k = min(k, n - 1)
-    if k < 1:
-        return xp.zeros((n, 0), dtype=everything.dtype)
-    device = array_api_compat.device(everything)
     found = []
-    start = 0
-    # Differences take k x D numbers a row, so the block shrinks with them as well.
-    for block in _blocks(everything, max(n, k * everything.shape[1])):
-        rows = xp.arange(start, start + block.shape[0], device=device)
-        itself = rows[:, None] == xp.arange(n, device=device)[None, :]
-        index = smallest_k(xp.where(itself, xp.inf, squared_distances(block, everything)), k)
-        others = xp.reshape(xp.take(everything, xp.reshape(index, (-1,)), axis=0), (*index.shape, -1))
-        difference = others - block[:, None, :]
-        found.append(xp.sqrt(xp.vecdot(difference, difference)))
-        start += block.shape[0]
+    for start, stop in blocks(features.shape[0], features.shape[1], cpu=on_cpu(features)):
+        block = widen(features[start:stop, :])
+        difference = block - xp.take(centres, index[start:stop], axis=0)
+        squared = xp.vecdot(difference, difference)
+        # A mean of equal rows may miss them by a rounding.
+        rounding = (_ROUNDINGS * xp.finfo(block.dtype).eps) ** 2 * xp.vecdot(block, block)
+        found.append(xp.sqrt(xp.where(squared <= rounding, xp.zeros_like(squared), squared)))
     return xp.concat(found)
 
 
-def _blocks(features: Array, width: int) -> Iterator[Array]:
-    """Consecutive rows, widened; at least one block, though it may be empty."""
-    rows = max(1, _BLOCK_ENTRIES // max(1, width))
-    for start in range(0, max(1, features.shape[0]), rows):
-        yield widen(features[start : start + rows, :])
+def neighbour_distances(
+    features: Array, k: int, among: int | None = None, members: Ints | None = None
+) -> Array:
+    """Distances (n, min(k, m-1)) of each row to its nearest others, itself excluded, in no particular order.
+
+    members: positions (n,) of the rows that are meant (default: all). Neighbours are sought among the first m = `among`
+    of them (default: all). By the product form of rows moved to their middle; what rounding cannot tell from 0 is 0.
+    O(n m D) time; only the m rows are copied.
+    """
+    xp = namespace(features)
+    n = features.shape[0] if members is None else len(members)
+    m = n if among is None else min(among, n)
+    k = min(k, m - 1)
+    device = array_api_compat.device(features)
+    if k < 1:
+        return xp.zeros((n, 0), dtype=widen(features[:0, :]).dtype, device=device)
+
+    def part(start: int, stop: int) -> Array:
+        if members is None:
+            return widen(features[start:stop, :])
+        return widen(take_rows(features, members[start:stop]))
+
+    among_rows = part(0, m)
+    middle = xp.mean(among_rows, axis=0)[None, :]
+    others = make_space(among_rows - middle)
+    del among_rows
+    found = []
+    for start, stop in blocks(n, m, cpu=on_cpu(features)):
+        block = make_space(part(start, stop) - middle)
+        squared = block.squared_to(others)
+        own = xp.arange(start, max(start, min(stop, m)), device=device)
+        squared[own - start, own] = xp.inf
+        found.append(xp.sqrt(block.denoised(smallest_values(squared, k))))
+    return xp.concat(found)

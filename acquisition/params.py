@@ -25,6 +25,20 @@ def validate(properties: Properties, given: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
+def for_strategy(properties: Properties, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the strategy's function takes: those of parameters without `x-signal`."""
+    return {name: value for name, value in values.items() if "x-signal" not in properties[name]}
+
+
+def for_signal(properties: Properties, values: Mapping[str, Any], signal: str) -> dict[str, Any]:
+    """The values, defaults included, that say how this signal is made: those of parameters with that `x-signal`."""
+    return {
+        name: values.get(name, schema["default"])
+        for name, schema in properties.items()
+        if schema.get("x-signal") == signal
+    }
+
+
 def check_properties(properties: Properties) -> None:
     """StrategyError unless every property is a valid schema with a title and a default that it accepts."""
     for name, schema in properties.items():

@@ -53,6 +53,7 @@ def reduce_parts(
 ) -> Floats:
     """Utility (n_items,) of items from the scores (parts,) of their parts; item (parts,) says whose each part is.
 
+    For strategies that score boxes, sentences or voxels; those that there are rank whole items and do not call it.
     An item without parts is NaN: no opinion. Parts may come in any order; their scores must be finite.
     """
     if how not in REDUCTIONS:

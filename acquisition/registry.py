@@ -1,20 +1,22 @@
-"""Which strategies exist: built-ins by crawling `acquisition.strategies`, others by the entry point group."""
+"""Which strategies exist: built-ins by crawling `acquisition.strategies`, other libraries' by `acquisition.adapters`,
+third parties' by the entry point group."""
 
 import importlib
 import importlib.metadata
+import importlib.util
 import logging
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from acquisition import adapters, strategies
 from acquisition import params as parameters
-from acquisition import strategies
 from acquisition.errors import (
     MissingSignalError,
     PoolError,
@@ -39,7 +41,8 @@ class StrategySpec:
 
     needs: signals of the pool without which it cannot work. tasks: 'single', 'multi'. batch_aware: the batch is
     chosen jointly, so that the order is the choice; otherwise it is the order of the utilities, and may be drawn
-    from at random. params: JSON-schema properties, each with a default. version: raised when the order changes.
+    from at random. params: JSON-schema properties, each with a default; one with `x-signal` says how that signal is to
+    be made: it is for whoever makes the pool, and not handed to the function. version: raised when the order changes.
     """
 
     key: str
@@ -53,8 +56,10 @@ class StrategySpec:
     version: int = 1
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.key):
-            raise StrategyError(f"Key '{self.key}' must be lower-case letters, digits and underscores.")
+        if not re.fullmatch(r"([a-z][a-z0-9_]*:)?[a-z][a-z0-9_]*", self.key):
+            raise StrategyError(
+                f"Key '{self.key}' must be lower-case letters, digits and underscores, after 'library:' if at all."
+            )
         if not self.title or not self.advice.lower().startswith("use it "):
             raise StrategyError(f"Strategy '{self.key}' needs a title, and advice that begins with 'Use it'.")
         unknown = (self.needs - set(SIGNALS)) | (self.tasks - set(TASKS))
@@ -68,10 +73,11 @@ class StrategySpec:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A specification with its function; stateless."""
+    """A specification with its function; stateless. source: the distribution it comes from, '' for one of our own."""
 
     spec: StrategySpec
     function: SelectFunction
+    source: str = ""
 
     def select(
         self, pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, **params: Any
@@ -88,7 +94,7 @@ class Strategy:
             raise PoolError(f"n is {n}; a number of items to choose cannot be negative.")
         if len(pool) == 0:
             return Ranking(pool.ids, np.empty(0), pool.ids)
-        ranking = self.function(pool, labeled, n, rng, **values)
+        ranking = self.function(pool, labeled, n, rng, **parameters.for_strategy(self.spec.params, values))
         if not isinstance(ranking, Ranking):
             raise StrategyError(
                 f"Strategy '{self.spec.key}' returned {type(ranking).__name__}, not a Ranking."
@@ -130,13 +136,17 @@ def get(key: str) -> Strategy:
 
 
 def available(*, task: str | None = None, signals: Iterable[str] | None = None) -> tuple[Strategy, ...]:
-    """Strategies by key that are for this task and need nothing but these signals; None = any."""
+    """Strategies that are for this task and need nothing but these signals; None = any. Our own first, then by title."""
     given = None if signals is None else frozenset(signals)
     return tuple(
         candidate
-        for _, candidate in sorted(_loaded()[0].items())
+        for candidate in sorted(_loaded()[0].values(), key=_place)
         if (task is None or task in candidate.spec.tasks) and (given is None or candidate.spec.needs <= given)
     )
+
+
+def _place(strategy: Strategy) -> tuple[str, str, str]:
+    return strategy.source.casefold(), strategy.spec.title.casefold(), strategy.spec.key
 
 
 def plugin_failures() -> tuple[PluginFailure, ...]:
@@ -163,9 +173,24 @@ def built_in() -> dict[str, Strategy]:
     return found
 
 
+def adapted(*, installed_only: bool = True) -> dict[str, Strategy]:
+    """Other libraries' strategies by key, `library:name`; those of libraries that are not here on request only.
+
+    A module of `acquisition.adapters` names its LIBRARY and lists its STRATEGIES without importing the library.
+    """
+    found: dict[str, Strategy] = {}
+    for name in pkgutil.iter_modules(adapters.__path__):
+        if name.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{adapters.__name__}.{name.name}")
+        if not installed_only or importlib.util.find_spec(module.LIBRARY) is not None:
+            found |= {one.spec.key: replace(one, source=module.DISTRIBUTION) for one in module.STRATEGIES}
+    return found
+
+
 @cache
 def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
-    found = built_in()
+    found = built_in() | adapted()
     failures = []
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         source = entry.dist.name if entry.dist else entry.value
@@ -177,9 +202,10 @@ def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
                 )
             if plugin.spec.key in found:
                 raise StrategyError(f"The key '{plugin.spec.key}' is taken.")
-        except Exception as error:
+        # A module that ends the program when it is imported ends nothing here.
+        except (Exception, SystemExit) as error:
             logger.exception("Strategy plug-in %s of %s failed to load", entry.name, source)
             failures.append(PluginFailure(entry.name, source, f"{type(error).__name__}: {error}"))
         else:
-            found[plugin.spec.key] = plugin
+            found[plugin.spec.key] = replace(plugin, source=source)
     return found, tuple(failures)

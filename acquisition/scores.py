@@ -55,6 +55,12 @@ def binary_margin(proba: Array) -> Array:
     return 1 - namespace(proba).abs(2 * proba - 1)
 
 
+def binary_ratio(proba: Array) -> Array:
+    """min(p, 1-p) / max(p, 1-p)."""
+    xp = namespace(proba)
+    return xp.minimum(proba, 1 - proba) / xp.maximum(proba, 1 - proba)
+
+
 def binary_entropy(proba: Array) -> Array:
     """Entropy of (p, 1-p) in bits."""
     xp = namespace(proba)

@@ -153,6 +153,20 @@ DECLARED: tuple[Setting, ...] = (
         help="CPU threads for training and scoring. Small heads are fastest with one.",
     ),
     Setting(
+        name="ANNOTATOR_STRATEGY_SECONDS",
+        kind=Kind.INTEGER,
+        default="120",
+        minimum=1,
+        help="Seconds that a strategy of another library or a plug-in may take before it is ended, and the round fails.",
+    ),
+    Setting(
+        name="ANNOTATOR_STRATEGY_MB",
+        kind=Kind.INTEGER,
+        default="4096",
+        minimum=128,
+        help="Memory that a strategy of another library or a plug-in may use, in MiB, besides the features it is shown.",
+    ),
+    Setting(
         name="ANNOTATOR_POSTGRES_MB",
         kind=Kind.INTEGER,
         default="512",

@@ -105,6 +105,7 @@ CELERY_BEAT_SCHEDULE = {
         "transfer.remove_old_files": 3600.0,
         "hooks.hand_out": 5.0,
         "common.remove_old_replies": 3600.0,
+        "quality.renew_reports": 120.0,
         "hooks.remove_old_deliveries": 3600.0,
     }.items()
 }
@@ -211,6 +212,9 @@ SPECTACULAR_SETTINGS = {
         "ScopeEnum": "annotator.common.scopes.CHOICES",
         "RoleEnum": "annotator.projects.models.Role",
         "InvitedRoleEnum": "annotator.projects.serializers.INVITED",
+        "JobStateEnum": "annotator.jobs.models.Job.State",
+        "BacktestStateEnum": "annotator.learning.lab_api.STATES",
+        "EvidenceStateEnum": "annotator.learning.evidence_api.STATES",
     },
 }
 

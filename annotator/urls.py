@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from annotator.common import views
 
-APPS = ("accounts", "projects", "hooks", "jobs", "learning", "transfer", "workspace")
+APPS = ("accounts", "projects", "hooks", "jobs", "quality", "learning", "transfer", "workspace")
 
 # The routes of the annotate screen come first: they are asked for with every label.
 api = [

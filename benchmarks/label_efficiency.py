@@ -3,7 +3,7 @@
 Replays labelling on real data with the product's own parts: frozen encoder, head refitted after each batch and tuned
 by its rule, strategies of the registry, typicality until there is a model, stochastic order, exploration share.
 Accuracy is that on the official test part, which nothing is fitted or tuned on. One JSON object a line; those with
-`seeds` are means over seeds with 95 % bootstrap intervals, also of the paired difference to random.
+`seeds` are means over seeds with 95 % bootstrap intervals, also of the paired difference to the baseline.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ import torch
 
 from acquisition.curves import area_under_curve, bootstrap_interval, labels_to, paired_difference
 from acquisition.simulate import accuracy, replay
+from annotator.learning.lab_head import LabHead
 from annotator.learning.stream import JOINTLY
 from benchmarks import datasets
 from benchmarks.datasets import Halves, Ints
-from models_zoo.head import HeadState, fit_head
-from models_zoo.tuning import retune
 
 BASELINE = "random"
-STRATEGIES = "random,margin,entropy,least_confidence,typicality"
+STRATEGIES = "random,automatic,margin,entropy,least_confidence,typicality"
 LEVELS = {"labels_to_95": 0.95, "labels_to_99": 0.99}
 Line = dict[str, Any]
 
@@ -92,40 +91,10 @@ class Curve:
     accuracy: npt.NDArray[np.float64]
 
 
-class ProductHead:
-    """Fits as a round does: tuned again when the product would, started from the fit before."""
-
-    def __init__(self, classes: Sequence[str], seed: int) -> None:
-        self.classes = tuple(classes)
-        self.tuning: dict[str, Any] | None = None
-        self.state: HeadState | None = None
-        self._rng = np.random.default_rng([seed, 1])
-
-    def __call__(
-        self,
-        features: Any,
-        targets: npt.NDArray[Any],
-        queries: Sequence[Any],
-        share: npt.NDArray[np.bool_],
-    ) -> list[npt.NDArray[np.float32]]:
-        """Probabilities (q, C) of each of the queries; `share` (l,): labels that must not choose parameters."""
-        rows = np.asarray(features).astype(np.float32)
-        seed = int(self._rng.integers(2**32))
-        self.tuning = retune(self.tuning, rows, targets, self.classes, share=share, seed=seed)
-        self.state = fit_head(
-            rows,
-            targets,
-            self.classes,
-            strength=self.tuning["strength"],
-            temperature=self.tuning["temperature"],
-            init=self.state,
-        )
-        return [self.state.predict_proba(query) for query in queries]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
+    earlier = [json.loads(line) for path in options.earlier for line in path.read_text().splitlines()]
     with threadpoolctl.threadpool_limits(options.threads):
         for name in options.data.split(","):
             try:
@@ -134,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(error, file=sys.stderr)
                 continue
             settings = _settings(name, options)
-            for line in measure(case, options.strategies.split(","), options.seeds, settings):
+            strategies = options.strategies.split(",")
+            for line in measure(case, strategies, options.seeds, settings, earlier, options.baseline):
                 print(json.dumps(line), flush=True)
 
 
@@ -145,53 +115,93 @@ def load_case(name: str, cache: Path) -> Case:
     return Case(name, data.classes, train, data.train.targets, test, data.test.targets)
 
 
-def measure(case: Case, strategies: Sequence[str], seeds: int, settings: Settings) -> Iterator[Line]:
-    """Every line of one data set: what it is, its accuracy with all labels, each run, the summary."""
+def measure(
+    case: Case,
+    strategies: Sequence[str],
+    seeds: int,
+    settings: Settings,
+    earlier: Sequence[Line] = (),
+    baseline: str = BASELINE,
+) -> Iterator[Line]:
+    """Every line of one data set: what it is, its accuracy with all labels, each run, the summary.
+
+    `earlier`: lines of before; runs that stand there, made with the same settings, are told again and not repeated.
+    """
     full, train = full_accuracy(case), len(case.targets)
     case = case.part(settings.pool)
     facts = {"train": train, "test": len(case.test_targets), "classes": len(case.classes)}
-    yield _line(case.name, "full", full, "share", **{**asdict(settings), **facts, "pool": len(case.targets)})
+    facts |= {**asdict(settings), "pool": len(case.targets)}
+    yield _line(case.name, "full", full, "share", **facts)
+    kept = known_runs(case.name, facts, earlier)
     runs: dict[str, list[Curve]] = {strategy: [] for strategy in strategies}
     for seed in range(seeds):
         for strategy in runs:
-            start = time.perf_counter()
-            curve = learn(case, strategy, seed, settings)
+            curve, took = kept.get((strategy, seed)) or _timed(case, strategy, seed, settings)
             runs[strategy].append(curve)
             known = {"strategy": strategy, "seed": seed}
             for labels, value in zip(curve.labels.tolist(), curve.accuracy.tolist(), strict=True):
                 yield _line(case.name, "accuracy", value, "share", labels=labels, **known)
             for metric, number in numbers(curve, full).items():
                 yield _line(case.name, metric, number, _unit(metric), **known)
-            yield _line(case.name, "time", time.perf_counter() - start, "s", **known)
-    for row in summary(runs, full):
+            yield _line(case.name, "time", took, "s", **known)
+    for row in summary(runs, full, baseline):
         yield {"benchmark": "label_efficiency", "case": case.name, **row}
+
+
+def known_runs(
+    case: str, facts: Mapping[str, Any], lines: Sequence[Line]
+) -> dict[tuple[str, int], tuple[Curve, float]]:
+    """Whole runs of this case among earlier lines, with the seconds they took; those of other settings are left out."""
+    found: dict[tuple[str, int], tuple[Curve, float]] = {}
+    points: dict[tuple[str, int], list[tuple[int, float]]] = {}
+    same = False
+    for line in lines:
+        if line["case"] != case:
+            continue
+        if line["metric"] == "full":
+            same = facts.items() <= line.items()
+        elif same and "seed" in line:
+            run = (line["strategy"], line["seed"])
+            if line["metric"] == "accuracy":
+                points.setdefault(run, []).append((line["labels"], line["value"]))
+            elif line["metric"] == "time":
+                labels, values = zip(*points.pop(run), strict=True)
+                found[run] = Curve(np.array(labels), np.array(values)), line["value"]
+    return found
+
+
+def _timed(case: Case, strategy: str, seed: int, settings: Settings) -> tuple[Curve, float]:
+    start = time.perf_counter()
+    return learn(case, strategy, seed, settings), time.perf_counter() - start
 
 
 def full_accuracy(case: Case) -> float:
     """Accuracy of the head that learned the whole training part."""
     nobody = np.zeros(len(case.targets), dtype=bool)
-    head = ProductHead(case.classes, seed=0)
+    head = LabHead(case.classes, seed=0)
     (proba,) = head(case.features, case.targets, [case.test_features], nobody)
     return accuracy(case.test_targets, proba)
 
 
 def learn(case: Case, strategy: str, seed: int, settings: Settings) -> Curve:
-    """One replay of labelling."""
+    """One replay of labelling, by a strategy or a preset."""
+    head = LabHead(case.classes, seed)
     done = replay(
         features=case.features,
         targets=case.targets,
         test_features=case.test_features,
         test_targets=case.test_targets,
         n_classes=len(case.classes),
-        fit_predict=ProductHead(case.classes, seed),
+        fit_predict=head,
         strategy=strategy,
+        cold_start=settings.cold,
         batches=[settings.batch] * (settings.labels // settings.batch),
         seed=seed,
-        cold_start=settings.cold,
         mode=None,
         beta=1 / settings.randomness if settings.randomness > 0 else None,
         share=settings.share,
         jointly=JOINTLY,
+        signals=head.signals,
     )
     return Curve(done.labels, done.score)
 
@@ -204,13 +214,13 @@ def numbers(curve: Curve, full: float) -> dict[str, float | None]:
     return found
 
 
-def summary(runs: Mapping[str, Sequence[Curve]], full: float) -> Iterator[Line]:
+def summary(runs: Mapping[str, Sequence[Curve]], full: float, baseline: str = BASELINE) -> Iterator[Line]:
     """Means over seeds, strategy by strategy: area, labels to each level, accuracy after each batch.
 
     A level that some seed does not reach has no mean: its value is None, `reached` says how many do.
     """
     for strategy, curves in runs.items():
-        against = runs.get(BASELINE) if strategy != BASELINE else None
+        against = runs.get(baseline) if strategy != baseline else None
         ours = [numbers(curve, full) for curve in curves]
         theirs = None if against is None else [numbers(curve, full) for curve in against]
         for metric in ours[0]:
@@ -267,8 +277,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default=",".join(datasets.NAMES), help=f"of {', '.join(datasets.NAMES)}")
-    parser.add_argument("--strategies", default=STRATEGIES)
+    parser.add_argument("--strategies", default=STRATEGIES, help="keys of strategies and presets")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--baseline", default=BASELINE, help="the one that others are compared with")
     parser.add_argument("--batch", type=int, help="labels between two fits; default by data set")
     parser.add_argument("--labels", type=int, help="labels in all; default by data set")
     parser.add_argument("--pool", type=int, help="label from a random part of so many items; 0 = all")
@@ -276,6 +287,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--randomness", type=float, help="of the order; 0 = strict; default 0.25")
     parser.add_argument("--share", type=float, help="of exploration draws; 0 = none; default 0.1")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--earlier", type=Path, action="append", default=[], help="what an earlier run printed; not repeated"
+    )
     parser.add_argument("--cache", type=Path, default=datasets.default_cache(), help="folder of features")
     return parser.parse_args(arguments)
 

@@ -1,18 +1,24 @@
-"""What least confidence, margin and entropy share: one score for single-label, one per class for multi-label."""
+"""What strategies of uncertainty share: one score for single-label, one per class for multi-label."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from acquisition.arrays import Array, map_classes_first, to_numpy
+from acquisition import scores
+from acquisition.arrays import Array, map_classes_first
 from acquisition.pool import Pool
-from acquisition.ranking import Ranking, rank_by_utility
+from acquisition.ranking import Explain, Ranking, rank_by_utility
+from acquisition.reasons import rivals
 from acquisition.reduce import reduce_axis
 
 Score = Callable[[Array], Array]
 
-_SHOWN_LABELS = 3
+# By name: of rows that sum to 1, and of entries that are probabilities of their own.
+SCORES: Mapping[str, tuple[Score, Score]] = {
+    "entropy": (scores.entropy, scores.binary_entropy),
+    "least_confidence": (scores.least_confidence, scores.binary_least_confidence),
+    "margin": (scores.margin, scores.binary_margin),
+}
 
 
 def rank_by_uncertainty(
@@ -27,28 +33,27 @@ def rank_by_uncertainty(
     top_k: int,
 ) -> Ranking:
     """Most unsure first; reasons name the competing classes (single) or the least sure ones (multi)."""
-    if pool.multi_label:
-        utility = map_classes_first(
-            lambda block: reduce_axis(per_class(block), reduction, k=top_k, axis=0), pool.proba
-        )
-        return rank_by_utility(
-            pool, utility, n, rng, explain=lambda row: _unsure_labels(pool, row, kind, per_class)
-        )
-    return rank_by_utility(pool, single(pool.proba), n, rng, explain=lambda row: _rivals(pool, row, kind))
+    utility = _reduced(pool, single, per_class, reduction, top_k)
+    return rank_by_utility(pool, utility, n, rng, explain=_explain(pool, kind, per_class))
 
 
-def _rivals(pool: Pool, row: int, kind: str) -> Mapping[str, Any]:
-    proba = _row(pool, row)
-    best = np.argsort(-proba, kind="stable")[:2]
-    return {"kind": kind, "classes": best.tolist(), "probabilities": proba[best].tolist()}
+def uncertainty_of(pool: Pool, name: str, reduction: str, top_k: int) -> Array:
+    """(n,) of the pool's probabilities by the score of that name; multi-label: reduced over the classes."""
+    return _reduced(pool, *SCORES[name], reduction, top_k)
 
 
-def _unsure_labels(pool: Pool, row: int, kind: str, per_class: Score) -> Mapping[str, Any]:
-    proba = _row(pool, row)
-    worst = np.argsort(-to_numpy(per_class(proba)), kind="stable")[:_SHOWN_LABELS]
-    return {"kind": kind, "labels": worst.tolist(), "probabilities": proba[worst].tolist()}
+def explain_by_classes(pool: Pool, name: str) -> Explain:
+    """The reason of a row under the score of that name: the classes that compete, or the labels least sure of."""
+    return _explain(pool, name, SCORES[name][1])
 
 
-def _row(pool: Pool, row: int) -> Any:
-    assert pool.proba is not None
-    return to_numpy(pool.proba[row, :]).astype(np.float64)
+def _reduced(pool: Pool, single: Score, per_class: Score, reduction: str, top_k: int) -> Array:
+    if not pool.multi_label:
+        return single(pool.proba)
+    return map_classes_first(
+        lambda block: reduce_axis(per_class(block), reduction, k=top_k, axis=0), pool.proba
+    )
+
+
+def _explain(pool: Pool, kind: str, per_class: Score) -> Explain:
+    return lambda row: {"kind": kind, **rivals(pool, row, per_class=per_class)}

@@ -2,19 +2,12 @@
 
 import numpy as np
 
-from acquisition.arrays import take_rows
 from acquisition.clustering import k_means
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Ranking, rank_by_order
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._clusters import (
-    MAX_CLUSTERS,
-    MAX_POOL_PARAM,
-    capped_note,
-    deal,
-    sample,
-    sample_notes,
-)
+from acquisition.strategies._clusters import MAX_CLUSTERS, capped_note, deal
+from acquisition.strategies._features import arrange, max_pool_param
 
 
 @strategy(
@@ -24,8 +17,9 @@ from acquisition.strategies._clusters import (
         advice="Use it to start without a model when the first labels should cover the whole pool.",
         needs=frozenset({"features"}),
         batch_aware=True,
-        params=MAX_POOL_PARAM,
+        params=max_pool_param(1_000_000, 2_000_000),
         reference="Nguyen and Smeulders 2004, Active learning using pre-clustering",
+        version=2,
     )
 )
 def kmeans(pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, *, max_pool: int) -> Ranking:
@@ -33,17 +27,14 @@ def kmeans(pool: Pool, labeled: Labeled, n: int, rng: np.random.Generator, *, ma
 
     At most 500 clusters: further items are the next nearest of each, in turns. Rows outside the sample: NaN.
     """
-    rows = sample(pool.ids, max_pool, rng)
-    clusters = k_means(take_rows(pool.features, rows), max(1, min(n, MAX_CLUSTERS)), rng)
+    view = arrange(pool, labeled, max_pool, rng, centre=True)
+    clusters = k_means(view.features, max(1, min(n, MAX_CLUSTERS)), rng)
     sizes = clusters.sizes()
-    order = rows[deal(clusters.label, -clusters.distance, np.argsort(-sizes, kind="stable"))]
-    utility = np.full(len(pool), np.nan)
-    utility[rows] = -clusters.distance
-    label = np.full(len(pool), -1)
-    label[rows] = clusters.label
+    order = view.rows[deal(clusters.label, -clusters.distance, np.argsort(-sizes, kind="stable"))]
+    utility, size_of = view.over_pool(-clusters.distance), view.over_pool(sizes[clusters.label])
 
     def explain(row: int) -> dict[str, object]:
-        return {"kind": "kmeans", "cluster_size": int(sizes[label[row]]), "distance": float(-utility[row])}
+        return {"kind": "kmeans", "cluster_size": int(size_of[row]), "distance": float(-utility[row])}
 
-    notes = (*sample_notes(len(rows), len(pool)), *capped_note(len(sizes), min(n, len(pool))))
+    notes = (*view.notes, *capped_note(len(sizes), min(n, len(pool))))
     return rank_by_order(pool, order, utility, n, rng, explain=explain, notes=notes)

@@ -3,23 +3,19 @@
 import numpy as np
 import numpy.typing as npt
 
-from acquisition.arrays import Array, Ints, namespace, take_rows, to_numpy
+from acquisition.arrays import Array, Ints, namespace, to_numpy
 from acquisition.clustering import k_means
 from acquisition.neighbours import neighbour_distances
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import Note, Ranking, rank_by_order
 from acquisition.registry import StrategySpec, strategy
-from acquisition.strategies._clusters import (
-    MAX_CLUSTERS,
-    MAX_POOL_PARAM,
-    capped_note,
-    deal,
-    sample,
-    sample_notes,
-)
+from acquisition.strategies._clusters import MAX_CLUSTERS, capped_note, deal
+from acquisition.strategies._features import arrange, max_pool_param
 
 # Of the paper: clusters of at most five rows have no centre worth asking for.
 SMALL_CLUSTER = 5
+# Of a larger cluster so many members are looked at as neighbours: time stays in proportion to the pool.
+MOST_MEMBERS = 5_000
 _EPSILON = 1e-5
 
 
@@ -31,7 +27,7 @@ _EPSILON = 1e-5
         needs=frozenset({"features"}),
         batch_aware=True,
         params={
-            **MAX_POOL_PARAM,
+            **max_pool_param(100_000, 1_000_000),
             "neighbours": {
                 "type": "integer",
                 "default": 20,
@@ -42,6 +38,7 @@ _EPSILON = 1e-5
             },
         },
         reference="Hacohen, Dekel and Weinshall 2022, Active learning on a budget",
+        version=2,
     )
 )
 def typicality(
@@ -53,26 +50,20 @@ def typicality(
     Euclidean distance to the nearest unlabelled rows of the same cluster, itself excluded. Clusters of at most 5
     unlabelled rows come last. Rows outside the sample: NaN.
     """
-    rows = sample(pool.ids, max_pool, rng)
-    features = take_rows(pool.features, rows)
-    known = _labelled_features(labeled, max_pool, rng)
-    everything = features if known is None else namespace(features).concat([features, known])
+    view = arrange(pool, labeled, max_pool, rng, centre=True, with_known=True)
     wanted = min(len(labeled) + n, MAX_CLUSTERS)
-    clusters = k_means(everything, max(1, wanted), rng)
+    clusters = k_means(view.everything, max(1, wanted), rng)
     k = clusters.centres.shape[0]
-    label = clusters.label[: len(rows)]
+    label = clusters.label[: len(view)]
     size = np.bincount(label, minlength=k)
-    labels_in = np.bincount(clusters.label[len(rows) :], minlength=k)
-    typical = _typicality(features, label, k, neighbours)
+    labels_in = np.bincount(clusters.label[len(view) :], minlength=k)
+    typical = _typicality(view.features, label, k, neighbours)
     precedence = np.lexsort((-size, labels_in, size <= SMALL_CLUSTER))
-    order = rows[deal(label, typical, precedence)]
-    utility = np.full(len(pool), np.nan)
-    utility[rows] = typical
-    cluster = np.full(len(pool), -1)
-    cluster[rows] = label
+    order = view.rows[deal(label, typical, precedence)]
+    utility, cluster = view.over_pool(typical), view.over_pool(label)
 
     def explain(row: int) -> dict[str, object]:
-        number = cluster[row]
+        number = int(cluster[row])
         return {
             "kind": "typicality",
             "cluster_size": int(size[number]),
@@ -80,22 +71,17 @@ def typicality(
             "typicality": float(utility[row]),
         }
 
-    notes = [*sample_notes(len(rows), len(pool)), *capped_note(k, min(len(labeled) + n, len(everything)))]
-    if len(labeled) and known is None:
-        notes.append(
-            Note("labelled-unseen", "Labelled items have no features: groups with labels are not avoided.")
-        )
+    notes = [*view.notes, *capped_note(k, min(len(labeled) + n, view.everything.shape[0]))]
+    crowded = int((size > MOST_MEMBERS).sum())
+    if crowded:
+        message = f"In {crowded} large groups, neighbours were sought among {MOST_MEMBERS:,} of their items."
+        notes.append(Note("neighbours-sampled", message, {"groups": crowded, "members": MOST_MEMBERS}))
     return rank_by_order(pool, order, utility, n, rng, explain=explain, notes=notes)
-
-
-def _labelled_features(labeled: Labeled, cap: int, rng: np.random.Generator) -> Array | None:
-    if labeled.features is None or not len(labeled):
-        return None
-    return take_rows(labeled.features, sample(labeled.ids, cap, rng))
 
 
 def _typicality(features: Array, label: Ints, clusters: int, neighbours: int) -> npt.NDArray[np.float64]:
     """(n,); 0 for a row that is alone in its cluster: nothing is less typical."""
+    xp = namespace(features)
     typical = np.zeros(len(label))
     by_cluster = np.split(
         np.argsort(label, kind="stable"), np.cumsum(np.bincount(label, minlength=clusters))[:-1]
@@ -103,6 +89,6 @@ def _typicality(features: Array, label: Ints, clusters: int, neighbours: int) ->
     for members in by_cluster:
         if len(members) > 1:
             k = min(neighbours, max(1, len(members) // 2))
-            distances = to_numpy(neighbour_distances(take_rows(features, members), k)).astype(np.float64)
-            typical[members] = 1 / (distances.mean(axis=1) + _EPSILON)
+            distances = neighbour_distances(features, k, among=MOST_MEMBERS, members=members)
+            typical[members] = 1 / (to_numpy(xp.mean(distances, axis=1)).astype(np.float64) + _EPSILON)
     return typical

@@ -64,6 +64,7 @@ class Item(models.Model):
     class Split(models.TextChoices):
         POOL = "pool", "Pool"
         TEST = "test", "Held-out test"
+        GOLD = "gold", "Gold: the answer is known"
 
     # Its own index would be one more to write: (project, row) serves.
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)

@@ -23,7 +23,14 @@ TITLES = {
     "round": "Training round",
     "encode": "Encoding of items",
     "export": "Export",
+    "backtest": "Backtest of strategies",
+    "evidence": "Gathering evidence",
+    "whatif": "Preview of another strategy",
+    "replay": "Replay of a round",
+    "offers": "Scoring of offered items",
     "snapshot": "Snapshot",
+    "quality": "Quality report",
+    "checks": "Search for labels to check",
 }
 
 

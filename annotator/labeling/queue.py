@@ -68,14 +68,30 @@ LEFT JOIN labeling_draft d ON d.item_id = l.item_id AND d.annotator_id = %(user)
 ORDER BY l.acquired_at, l.item_id
 """
 
+# An item that is given to this person whatever the queue says. Nothing happens where it is in their hands already.
+HAND = """
+INSERT INTO labeling_itemlease
+  (token, project_id, item_id, annotator_id, holder, acquired_at, expires_at, served, suggestion)
+SELECT gen_random_uuid(), p.id, %(item)s::bigint, %(user)s::int, %(holder)s::uuid, clock_timestamp(),
+       now() + make_interval(secs => p.lease_seconds), %(served)s::jsonb, %(suggestion)s::jsonb
+FROM projects_project p WHERE p.id = %(project)s
+ON CONFLICT (item_id, annotator_id) DO UPDATE SET
+  token = excluded.token, holder = excluded.holder, acquired_at = excluded.acquired_at,
+  expires_at = excluded.expires_at, served = excluded.served, suggestion = excluded.suggestion, returned_at = NULL
+WHERE labeling_itemlease.returned_at IS NOT NULL
+"""
+
 STAGE = """
 CREATE TEMPORARY TABLE staged_queue (item_id bigint, ordinal int, served jsonb, suggestion jsonb) ON COMMIT DROP
 """
 
-# What is left of an item's overlap once answers and living claims are counted. Items nobody wants are left out.
+# What is left of the labels an item wants (a function of the database, see the migrations of projects) once answers and
+# living claims are counted. Items nobody wants are left out.
 INSERT = """
 INSERT INTO labeling_queueentry (project_id, item_id, position, free, served, suggestion)
-SELECT p.id, s.item_id, p.queue_end + s.ordinal, p.overlap - coalesce(a.n, 0) - coalesce(l.n, 0), s.served, s.suggestion
+SELECT p.id, s.item_id, p.queue_end + s.ordinal,
+       labels_wanted(p.overlap, p.overlap_share, p.id, i.row) - coalesce(a.n, 0) - coalesce(l.n, 0),
+       s.served, s.suggestion
 FROM staged_queue s
 JOIN projects_project p ON p.id = %(project)s
 JOIN items_item i ON i.id = s.item_id AND i.archived_at IS NULL AND i.project_id = p.id AND i.split = 'pool'
@@ -84,7 +100,7 @@ LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_annotation
            GROUP BY item_id) a ON a.item_id = s.item_id
 LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_itemlease
            WHERE project_id = %(project)s AND returned_at IS NULL GROUP BY item_id) l ON l.item_id = s.item_id
-WHERE p.overlap > coalesce(a.n, 0)
+WHERE labels_wanted(p.overlap, p.overlap_share, p.id, i.row) > coalesce(a.n, 0)
   AND NOT EXISTS (SELECT 1 FROM labeling_skip k
                   WHERE k.item_id = s.item_id AND k.policy = 'nobody' AND NOT k.withdrawn)
   AND NOT EXISTS (SELECT 1 FROM labeling_queueentry q
@@ -157,6 +173,22 @@ def claim(*, project_id: int, user_id: int, holder: UUID, count: int, fresh: boo
     if len(rows) < count:
         rows = run_as_person(CLAIM, values | {"fresh": False, "strict": False})
     return [_claimed(row) for row in rows]
+
+
+def hand(cursor: CursorWrapper, *, project_id: int, user_id: int, holder: UUID, candidate: Candidate) -> bool:
+    """Put an item into a person's hands past the queue, inside their `person_lock`; False: they have it already.
+
+    `claim` then returns it as held. It takes a place of the item's entry, if there is one, as every claim does: whoever gives
+    it back puts one back.
+    """
+    suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
+    values: dict[str, Any] = {"project": project_id, "user": user_id, "holder": holder}
+    values["item"] = candidate.item_id
+    cursor.execute(HAND, values | {"served": json.dumps(candidate.served), "suggestion": suggestion})
+    if cursor.rowcount != 1:
+        return False
+    take_out(cursor, project_id, [candidate.item_id])
+    return True
 
 
 def put_back(cursor: CursorWrapper, project_id: int, item_ids: list[int]) -> None:

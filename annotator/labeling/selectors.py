@@ -23,7 +23,8 @@ SELECT
             AND NOT EXISTS (SELECT 1 FROM labeling_skip k
                             WHERE k.item_id = i.id AND k.policy = 'nobody' AND NOT k.withdrawn)
             AND (SELECT count(*) FROM labeling_annotation a
-                 WHERE a.item_id = i.id AND a.current AND a.state = 'submitted') < p.overlap)
+                 WHERE a.item_id = i.id AND a.current AND a.state = 'submitted')
+                < labels_wanted(p.overlap, p.overlap_share, p.id, i.row))
 """
 
 

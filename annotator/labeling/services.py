@@ -287,17 +287,20 @@ def archive_items(*, project_id: int, item_ids: list[int]) -> int:
     return count
 
 
-def set_overlap(*, project: Project, overlap: int) -> None:
-    """Change how many people label each item; the queue follows at once."""
+def set_overlap(*, project: Project, overlap: int, share: float = 1.0) -> None:
+    """Change how many people label each item of a share of the items; the queue follows at once."""
     with queue.queue_lock(project.pk) as cursor:
-        # From the stored value, not from `project`, which another request may have outdated.
+        # From the stored values, not from `project`, which another request may have outdated.
         cursor.execute(
-            """UPDATE labeling_queueentry q SET free = q.free + %s - p.overlap
-               FROM projects_project p WHERE p.id = q.project_id AND p.id = %s""",
-            [overlap, project.pk],
+            """UPDATE labeling_queueentry q
+               SET free = q.free + labels_wanted(%s, %s, p.id, i.row)
+                          - labels_wanted(p.overlap, p.overlap_share, p.id, i.row)
+               FROM projects_project p, items_item i
+               WHERE p.id = q.project_id AND i.id = q.item_id AND p.id = %s""",
+            [overlap, share, project.pk],
         )
-        Project.objects.filter(pk=project.pk).update(overlap=overlap)
-    project.overlap = overlap
+        Project.objects.filter(pk=project.pk).update(overlap=overlap, overlap_share=share)
+    project.overlap, project.overlap_share = overlap, share
 
 
 def _plausible(seconds: float | None) -> float | None:

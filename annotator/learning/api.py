@@ -10,6 +10,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from acquisition.composition import OPTIONS
 from annotator.accounts.authentication import current_user
 from annotator.common.api import LARGEST_PAGE, PageQuery, listed, page_out, page_response, parsed, queried
 from annotator.common.errors import Invalid
@@ -23,11 +24,16 @@ from annotator.projects.access import can_inspect, can_manage
 
 
 class SettingsData(serializers.ModelSerializer[LearningSettings]):
+    preset_params = serializers.DictField(required=False)
+    composition = serializers.DictField(
+        required=False, help_text="Further `terms` ({strategy, params, strength}) and `options`."
+    )
+
     class Meta:
         model = LearningSettings
         fields = [
-            "encoder", "encoder_params", "strategy", "strategy_params", "cold_strategy", "cold_params",
-            "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused",
+            "encoder", "encoder_params", "preset", "preset_params", "strategy", "strategy_params", "composition",
+            "cold_strategy", "cold_params", "cold_labels", "item_filter", "batch_size", "retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "stop_asking",
         ]  # fmt: skip
 
 
@@ -142,6 +148,27 @@ class StrategyData(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     usable_warm = serializers.BooleanField()
     usable_cold = serializers.BooleanField()
+    source = serializers.CharField(  # type: ignore[assignment]
+        help_text="The package it comes from; empty: one of the application's own."
+    )
+
+
+class PresetData(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    title = serializers.CharField()
+    advice = serializers.CharField()
+    params = serializers.DictField()
+    start = serializers.ListField(child=serializers.DictField(), help_text="Compositions, best first.")
+    then = serializers.ListField(child=serializers.DictField(), help_text="Compositions, best first.")
+    labels_per_class = serializers.IntegerField(help_text="Until so many labels it goes on as it starts.")
+
+
+class PresetsOut(serializers.Serializer[Any]):
+    results = PresetData(many=True)
+    outlook = serializers.CharField(help_text="In words: what these settings mean for this project.")
+    composition_options = serializers.DictField(
+        help_text="JSON-schema properties of `composition.options` in the settings."
+    )
 
 
 class EncoderData(serializers.Serializer[Any]):
@@ -166,7 +193,8 @@ class EncoderData(serializers.Serializer[Any]):
 @api_view(["GET", "PATCH"])
 @needs(GET=READ, PATCH=MANAGE, tagged=True)
 def learning(request: Request, project_id: int) -> Response:
-    """Encoder, strategies, triggers. Parameters are checked against the specifications of what is chosen."""
+    """Encoder, preset or strategies, triggers. Parameters are checked against the specifications of what is chosen.
+    Naming a strategy, its composition or its start turns the preset off, unless the same request names one."""
     user = current_user(request)
     if request.method == "GET":
         project, _ = can_inspect(user, project_id)
@@ -181,7 +209,8 @@ def learning(request: Request, project_id: int) -> Response:
             raise Invalid(f"There is no setting '{sorted(unknown)[0]}'.", code="unknown_setting")
         values = dict(checked.validated_data)
         for choice, params in (
-            ("encoder", "encoder_params"), ("strategy", "strategy_params"), ("cold_strategy", "cold_params"),
+            ("encoder", "encoder_params"), ("preset", "preset_params"), ("strategy", "strategy_params"),
+            ("cold_strategy", "cold_params"),
         ):  # fmt: skip
             # Another choice does not know the parameters of the one before.
             if values.get(choice, getattr(settings, choice)) != getattr(settings, choice):
@@ -348,10 +377,26 @@ def strategies(request: Request, project_id: int) -> Response:
                 "tasks": sorted(spec.tasks), "batch_aware": spec.batch_aware, "params": dict(spec.params),
                 "reference": spec.reference, "version": spec.version,
                 "usable_warm": spec.key in warm, "usable_cold": spec.key in cold,
+                "source": catalogue.source_of(spec.key),
             }
             for spec in catalogue.all_strategies(task)
         ]
     )  # fmt: skip
+
+
+@extend_schema(operation_id="presets_list", responses=PresetsOut)
+@api_view(["GET"])
+@needs(GET=READ)
+def presets(request: Request, project_id: int) -> Response:
+    """Named ways to choose items, what is in each, and what a composition of one's own may say."""
+    project, _ = can_inspect(current_user(request), project_id)
+    return Response(
+        {
+            "results": [catalogue.preset_json(preset) for preset in catalogue.all_presets()],
+            "outlook": selectors.outlook(services.settings_of(project)),
+            "composition_options": {name: dict(schema) for name, schema in OPTIONS.items()},
+        }
+    )
 
 
 @extend_schema(operation_id="encoders_list", responses=EncoderData(many=True))

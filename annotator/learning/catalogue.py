@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from acquisition import params as strategy_params
+from acquisition import presets
 from acquisition import registry as strategy_registry
-from acquisition.errors import AcquisitionError
+from acquisition.composition import Composition, strategy_of
+from acquisition.errors import AcquisitionError, UnknownStrategyError
+from acquisition.presets import Preset
 from acquisition.registry import Strategy, StrategySpec
 from annotator import env
 from annotator.common.errors import Invalid
@@ -21,14 +24,16 @@ from models_zoo.known import params_of
 from models_zoo.registry import EncoderSpec
 
 # What a round can hand to a strategy before and after there is a model.
-COLD_SIGNALS = frozenset({"features"})
-WARM_SIGNALS = frozenset({"features", "proba"})
+COLD_SIGNALS = frozenset({"features", "cost"})
+WARM_SIGNALS = frozenset({"features", "proba", "draws", "previous", "cost"})
 PREFERRED_ENCODERS = {
     "text": ("minilm", "tfidf"),
     "image": ("torchvision", "small_cnn"),
 }
 WEIGHT_FILES = frozenset({".pt", ".pth", ".safetensors"})
 PREFERRED_COLD = ("typicality", "kmeans", "random")
+PRESET = "preset:"  # before the key of a preset, where strategies are chosen too
+OUR_OWN = "Annotator"
 PREFERRED_WARM = ("margin", "entropy", "random")
 
 
@@ -40,6 +45,37 @@ def strategies(task: str, *, cold: bool) -> tuple[Strategy, ...]:
 def all_strategies(task: str) -> list[StrategySpec]:
     """Specifications for this task, those whose signals do not exist here included."""
     return [strategy.spec for strategy in strategy_registry.available(task=task)]
+
+
+def source_of(key: str) -> str:
+    """The package that a strategy comes from; '' for one of our own."""
+    return strategy_registry.get(key).source
+
+
+def strategy_title(used: Mapping[str, Any]) -> str:
+    """What people call the strategy that a round names (`Round.strategy_json`): its title, or the key of one that is gone."""
+    key = str(used.get("key") or "")
+    try:
+        return str(used.get("title") or strategy_registry.get(key).spec.title)
+    except UnknownStrategyError:
+        return key
+
+
+def grouped(choices: Iterable[tuple[str, str]]) -> list[tuple[str, Any]]:
+    """(key, title) of presets and strategies under headings: presets, our own, each other package by its name."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, title in choices:
+        groups.setdefault(_heading(key), []).append((key, title))
+    return list(groups.items())
+
+
+def _heading(key: str) -> str:
+    if key.startswith(PRESET):
+        return "Presets"
+    try:
+        return source_of(key) or OUR_OWN
+    except UnknownStrategyError:
+        return OUR_OWN
 
 
 def encoders(modality: str) -> list[EncoderSpec]:
@@ -91,6 +127,50 @@ def checked_strategy(key: str, params: Mapping[str, Any], *, task: str, cold: bo
         return strategy_params.validate(fitting[key].spec.params, params)
     except AcquisitionError as error:
         raise Invalid(str(error), code=error.code) from error
+
+
+def checked_preset(key: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete parameters of a preset, none for '' (one's own choice), or Invalid with what is wrong."""
+    if not key:
+        return {}
+    try:
+        found = presets.get(key)
+        return strategy_params.validate(found.params, params)
+    except AcquisitionError as error:
+        raise Invalid(str(error), code=error.code) from error
+
+
+def checked_composition(composition: Composition, *, task: str) -> Composition:
+    """The composition with complete parameters, if a round can run it with a model; else Invalid."""
+    for term in composition.terms:
+        checked_strategy(term.strategy, term.params, task=task, cold=False)
+    try:
+        strategy, _ = strategy_of(composition)
+    except AcquisitionError as error:
+        raise Invalid(str(error), code=error.code) from error
+    if missing := strategy.spec.needs - WARM_SIGNALS:
+        raise Invalid(
+            f"This needs {', '.join(sorted(missing))}, which projects do not have.", code="missing-signal"
+        )
+    return composition
+
+
+def preset_json(preset: Preset) -> dict[str, Any]:
+    """A preset and the plan that its defaults make, for the API."""
+    plan = preset.plan_of({})
+    return {
+        "key": preset.key,
+        "title": preset.title,
+        "advice": preset.advice,
+        "params": {name: dict(schema) for name, schema in preset.params.items()},
+        "start": [way.as_json() for way in plan.start],
+        "then": [way.as_json() for way in plan.then],
+        "labels_per_class": plan.labels_per_class,
+    }
+
+
+def all_presets() -> list[Preset]:
+    return list(presets.PRESETS.values())
 
 
 def checked_encoder(key: str, params: Mapping[str, Any], *, modality: str) -> dict[str, Any]:

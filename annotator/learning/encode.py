@@ -164,7 +164,7 @@ def _fill(run: JobRun, project: Project, encoder: Encoder, encoding: Encoding) -
     began = time.monotonic()
 
     def make_room() -> bool:
-        return time.monotonic() - began > YIELD_SECONDS and _others_wait(run.job)
+        return time.monotonic() - began > YIELD_SECONDS and others_wait(run.job)
 
     found = encode_missing(
         store,
@@ -204,7 +204,8 @@ def _finish(project_id: int, encoding: Encoding) -> None:
         old.delete()
 
 
-def _others_wait(job: Job) -> bool:
+def others_wait(job: Job) -> bool:
+    """Whether another job wants the worker."""
     return Job.objects.filter(queue=job.queue, state=Job.State.QUEUED).exclude(pk=job.pk).exists()
 
 

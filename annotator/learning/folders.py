@@ -3,6 +3,7 @@
 HOME/rounds/<project>/<number>/
   training.npz   rows, targets, share       what was trained on (freeze)
   proba.npy      (rows, C) float16          of each row of the project, NaN where it was not scored (signals)
+  members.npz    weights of a committee    where the strategy needs one, for resuming and replays (rank)
   pool.npy       packed bits, one per row   what could be chosen (rank)
   order.npy q.npy kind.npy                  the full ranking: rows, draw probabilities, why each is there (rank)
   utility.npy    (rows,) float32            NaN where there is no opinion (rank)

@@ -37,7 +37,7 @@ def publish_random(project_id: int, *, why: str = "initial") -> int:
     """
     project = Project.objects.get(pk=project_id)
     chosen = LearningSettings.objects.get(project=project)
-    pool = servable_pool(project_id, overlap=project.overlap, n_rows=project.next_row)
+    pool = servable_pool(project_id, n_rows=project.next_row)
     rows = pool.rows
     if not len(rows):
         return 0

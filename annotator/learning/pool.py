@@ -14,9 +14,11 @@ Ints = npt.NDArray[np.int64]
 
 # A superset on purpose: answered and refused items are few, and are taken out in memory.
 LIVE = "SELECT row, id FROM items_item WHERE project_id = %s AND archived_at IS NULL AND split = 'pool'"
+# `missing`: how many labels an answered item still wants; see labels_wanted in the migrations of projects.
 ANSWERED = """
-SELECT i.row, count(*) AS answers FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id
-WHERE a.project_id = %s AND a.current AND a.state = 'submitted' GROUP BY i.row
+SELECT i.row, (labels_wanted(p.overlap, p.overlap_share, p.id, i.row) - count(*))::bigint AS missing
+FROM labeling_annotation a JOIN items_item i ON i.id = a.item_id JOIN projects_project p ON p.id = a.project_id
+WHERE a.project_id = %s AND a.current AND a.state = 'submitted' GROUP BY i.row, p.id
 """
 REFUSED = """
 SELECT DISTINCT i.row FROM labeling_skip s JOIN items_item i ON i.id = s.item_id
@@ -43,10 +45,10 @@ class ServablePool:
         return hashlib.sha256(np.ascontiguousarray(self.rows, dtype="<i8").tobytes()).hexdigest()
 
 
-def servable_pool(project_id: int, *, overlap: int, n_rows: int) -> ServablePool:
-    """The live pool items below `n_rows` that do not have `overlap` answers yet and were not refused for everybody."""
+def servable_pool(project_id: int, *, n_rows: int) -> ServablePool:
+    """The live pool items below `n_rows` that do not have all their answers yet and were not refused for everybody."""
     rows, ids = fetch_columns(LIVE, [project_id], {"row": "i4", "id": "i8"})
-    answered, answers = fetch_columns(ANSWERED, [project_id], {"row": "i4", "answers": "i8"})
+    answered, missing = fetch_columns(ANSWERED, [project_id], {"row": "i4", "missing": "i8"})
     (refused,) = fetch_columns(REFUSED, [project_id], {"row": "i4"})
     item_id = np.zeros(n_rows, dtype=np.int64)
     below = rows < n_rows
@@ -54,8 +56,8 @@ def servable_pool(project_id: int, *, overlap: int, n_rows: int) -> ServablePool
     fresh = item_id > 0
     fresh[refused[refused < n_rows]] = False
     inside = answered < n_rows
-    answered, answers = answered[inside], answers[inside]
-    started = answered[(answers < overlap) & fresh[answered]]
+    answered, missing = answered[inside], missing[inside]
+    started = answered[(missing > 0) & fresh[answered]]
     fresh[answered] = False
     return ServablePool(np.flatnonzero(fresh).astype(np.int64), np.sort(started), item_id)
 

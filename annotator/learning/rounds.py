@@ -13,7 +13,7 @@ from annotator.common.events import send_event
 from annotator.jobs.models import Job
 from annotator.jobs.services import JobCancelled, JobRun
 from annotator.labeling import queue
-from annotator.learning import opening, triggers
+from annotator.learning import evidence, offers, opening, triggers
 from annotator.learning.encode import outgrown
 from annotator.learning.errors import RoundSuperseded
 from annotator.learning.models import LearningSettings, Round
@@ -63,7 +63,10 @@ def run_round(run: JobRun) -> dict[str, Any]:
         raise
     _end(round_, Round.State.PUBLISHED)
     _teach_encoder(round_.project_id)
+    offers.judge_labels(round_.project_id)
+    triggers.start_checks_if_due(round_.project_id)
     triggers.start_round_if_due(round_.project_id)
+    evidence.measure_if_due(round_.project_id)
     return _result(round_)
 
 

@@ -10,12 +10,18 @@ import numpy.typing as npt
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from acquisition.composition import OPTIONS
+from acquisition.errors import AcquisitionError
+from acquisition.presets import State
 from annotator.common.errors import Conflict
 from annotator.items.features import open_store
 from annotator.items.models import Item
 from annotator.labeling import queue
+from annotator.learning import catalogue, choosing
 from annotator.learning.arrays import load_array
+from annotator.learning.choosing import Chosen, settings_json
 from annotator.learning.encodings import current_encoding
+from annotator.learning.errors import RankingFailed
 from annotator.learning.folders import round_folder
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.projects.models import Project
@@ -171,26 +177,94 @@ def _badge(facts: dict[str, Any], served: Round | None, running: Round | None) -
         detail = step or ("No items yet" if not facts["features"]["rows"] else "Preparing the queue")
         return {"level": "warning", "label": "No ranking", "detail": detail, "title": ""}
     if facts["cold"]:
-        order = {"random": "random order"}.get(served.strategy, f"order by {served.strategy}")
-        title = f"No model yet: label items of at least two classes. {_served(facts)}"
+        order = "random order" if served.strategy == "random" else f"order by {_title(served)}"
+        title = f"No model yet: label items of at least two classes. {_served(facts, served)}"
         return {"level": "warning", "label": "No model yet", "detail": step or order, "title": title}
     old = (facts["age_seconds"] or 0) > OLD_HOURS * 3600
     level = "warning" if facts["degraded"] or old else "good"
     detail = step or f"{100 * facts['scored_share']:.0f} % of the pool scored"
-    title = " ".join([*facts["degraded"], _served(facts)])
+    title = " ".join([*facts["degraded"], _served(facts, served)])
     return {"level": level, "label": f"Model {facts['model']}", "detail": detail, "title": title}
 
 
-def _served(facts: dict[str, Any]) -> str:
+def _title(round_: Round) -> str:
+    return catalogue.strategy_title(round_.strategy_json())
+
+
+def _served(facts: dict[str, Any], served: Round) -> str:
     """What is served, how old it is, and how well its utilities tell items apart."""
-    said = [
-        f"Served: round {facts['served_round']}, by {facts['strategy']}, {timesince(facts['published_at'])} old"
-    ]
+    said = [f"Served: round {served.number}, by {_title(served)}, {timesince(facts['published_at'])} old"]
     if facts.get("spread") is not None:
         said.append(f"utility spread {facts['spread']:.2g}, {100 * facts['ties']:.0f} % tied")
     if facts.get("exploration_share") is not None:
         said.append(f"{100 * facts['exploration_share']:.0f} % random draws")
     return "; ".join(said) + "."
+
+
+def ways(chosen: LearningSettings) -> dict[str, Chosen]:
+    """What these settings mean at the `start` and `then`; RankingFailed or AcquisitionError where they mean nothing."""
+    classes = len(chosen.project.schema.active_classes())
+    settings = settings_json(chosen)
+    until = choosing.plan_of(settings).labels_per_class * classes
+    return {
+        stage: choosing.choose(
+            settings,
+            State(
+                labels=labels,
+                classes=classes,
+                task=catalogue.task_of(chosen.project),
+                signals=choosing.signals(model=model, encoded=True),
+                favourite=str(chosen.favourite.get("strategy", "")),
+            ),
+        )
+        for stage, labels, model in (("start", 0, False), ("then", until, True))
+    }
+
+
+def decided(chosen: LearningSettings) -> dict[str, Any]:
+    """What the preset decides, as values of settings without one; {} where it can decide nothing."""
+    try:
+        found = ways(chosen)
+        until = choosing.plan_of(settings_json(chosen)).labels_per_class
+    except (RankingFailed, AcquisitionError):
+        return {}
+    start, then = (found[stage].composition for stage in ("start", "then"))
+    options = {name: value for name, value in then.options.items() if value != OPTIONS[name]["default"]}
+    terms = [term.as_json() for term in then.terms[1:]]
+    return {
+        "strategy": then.terms[0].strategy,
+        "strategy_params": dict(then.terms[0].params),
+        "cold_strategy": start.terms[0].strategy,
+        "cold_params": dict(start.terms[0].params),
+        "cold_labels": until,
+        "composition": {"terms": terms, "options": options},
+    }
+
+
+def outlook(chosen: LearningSettings) -> str:
+    """In words: how items are chosen now, until when, and how then; or why they cannot be."""
+    latest, model = latest_round(chosen.project_id), model_in_use(chosen.project_id)
+    # A round that has only begun has counted none yet.
+    labels = max(latest.n_labels if latest else 0, model.n_labels if model else 0)
+    try:
+        found = ways(chosen)
+        per_class = choosing.plan_of(settings_json(chosen)).labels_per_class
+    except (RankingFailed, AcquisitionError) as error:
+        return str(error)
+    start, then = found["start"], found["then"]
+    until = per_class * len(chosen.project.schema.active_classes())
+    if model is not None and labels >= until:
+        said = [
+            f"Items are chosen by {then.title}, with model {model.number} and {labels:,} labels; "
+            f"{start.title} was for the beginning."
+        ]
+        return " ".join(filter(None, [*said, then.fell_back]))
+    if labels < until:
+        begins = f"Begins with {start.title} until {until:,} labels ({labels:,} so far)"
+    else:
+        begins = f"Begins with {start.title} until there is a model"
+    said = [f"{begins}, then {then.title}."]
+    return " ".join([*said, *dict.fromkeys(filter(None, [start.fell_back, then.fell_back]))])
 
 
 def learning_curve(project: Project) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from acquisition import presets
+from acquisition.errors import AcquisitionError
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict, Invalid, NotFound
 from annotator.common.events import send_event
@@ -16,7 +18,7 @@ from annotator.items.features import open_store
 from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job
 from annotator.labeling import queue
-from annotator.learning import catalogue, opening, triggers
+from annotator.learning import catalogue, choosing, evidence_enough, item_filter, opening, triggers
 from annotator.learning.folders import weights_path
 from annotator.learning.models import LearningSettings, ModelVersion, Round
 from annotator.learning.selectors import served_round
@@ -26,8 +28,10 @@ from annotator.projects.models import Project
 
 __all__ = [
     "cancel_round",
+    "checked_composition",
     "on_items_added",
     "refill_if_low",
+    "remember_favourite",
     "roll_back",
     "settings_of",
     "start_due_rounds",
@@ -36,6 +40,9 @@ __all__ = [
     "update_settings",
 ]
 
+MAY_BE_EMPTY = ("encoder_params", "preset_params", "strategy_params", "cold_params", "composition")
+# What a preset decides in one's place.
+OWN = {"strategy", "strategy_params", "composition", "cold_strategy", "cold_params", "cold_labels"}
 LOW = 4  # the window is refilled when less than a quarter of it is left
 
 
@@ -48,6 +55,8 @@ def settings_of(project: Project) -> LearningSettings:
         defaults={
             "encoder": encoder,
             "encoder_params": params,
+            "preset": presets.DEFAULT,
+            "preset_params": catalogue.checked_preset(presets.DEFAULT, {}),
             "strategy": catalogue.default_strategy(task, cold=False),
             "cold_strategy": catalogue.default_strategy(task, cold=True),
             "seed": secrets.randbits(62),
@@ -115,10 +124,17 @@ def roll_back(*, version: ModelVersion, by: User | None) -> Round:
 def update_settings(
     *, settings: LearningSettings, by: User | None, values: Mapping[str, Any]
 ) -> LearningSettings:
-    """Validate and store what a manager chose; features are computed and a new ranking made as needed."""
+    """Validate and store what a manager chose; features are computed and a new ranking made as needed.
+
+    Whoever names a strategy means it: a preset, which would overrule it, is turned off unless it is named too.
+    """
     project = settings.project
+    if OWN & set(values):
+        values = {"preset": "", **values}
     for name, value in values.items():
         setattr(settings, name, value)
+    if "stop_asking" in values:
+        settings.stop_asking_by = by if settings.stop_asking else None
     task = catalogue.task_of(project)
     settings.encoder_params = catalogue.checked_encoder(
         settings.encoder, settings.encoder_params, modality=project.modality
@@ -129,15 +145,32 @@ def update_settings(
     settings.cold_params = catalogue.checked_strategy(
         settings.cold_strategy, settings.cold_params, task=task, cold=True
     )
+    settings.preset_params = catalogue.checked_preset(settings.preset, settings.preset_params)
+    settings.composition = checked_composition(settings)
+    item_filter.parse(settings.item_filter)
     _check_fields(settings)
     with transaction.atomic():
         settings.save()
+        evidence_enough.follow(project.pk, by=by)
         triggers.mark_changed(project.pk)
         if {"encoder", "encoder_params"} & set(values):
             triggers.start_encoding(project.pk, by=by)
         start_round_if_due(project.pk, "settings")
     settings.refresh_from_db()
     return settings
+
+
+def remember_favourite(*, project: Project, strategy: str, evidence: Mapping[str, Any]) -> None:
+    """A comparison on the project's own labels favours this strategy: presets that ask for it use it from now on.
+
+    `evidence` is kept beside it, for people. Asks for a new ranking where that changes what is used.
+    """
+    settings = settings_of(project)
+    before = settings.favourite.get("strategy")
+    LearningSettings.objects.filter(pk=settings.pk).update(favourite={"strategy": strategy, **evidence})
+    if before != strategy and settings.preset:
+        triggers.mark_changed(project.pk)
+        start_round_if_due(project.pk, "settings")
 
 
 def refill_if_low(project_id: int, *, starved: bool = False) -> int:
@@ -178,10 +211,22 @@ def _refill(round_: Round) -> int:
             return added
 
 
+def checked_composition(settings: LearningSettings) -> dict[str, Any]:
+    """What the strategy is combined with, in short form; Invalid where it cannot be."""
+    task = catalogue.task_of(settings.project)
+    try:
+        found = choosing.composition_of(settings.strategy, settings.strategy_params, settings.composition)
+    except AcquisitionError as error:
+        raise Invalid(str(error), code=error.code) from error
+    stored = catalogue.checked_composition(found, task=task).as_json()
+    more = {"terms": stored["terms"][1:], "options": stored["options"]}
+    return {name: value for name, value in more.items() if value}
+
+
 def _check_fields(settings: LearningSettings) -> None:
     try:
         # Parameters were checked against their own schemas; having none is fine.
-        settings.full_clean(exclude=["project", "encoder_params", "strategy_params", "cold_params"])
+        settings.full_clean(exclude=["project", "favourite", *MAY_BE_EMPTY])
     except ValidationError as error:
         raise Invalid("Some settings are not valid.", errors=error.message_dict) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from acquisition.hashing import item_keys
 from acquisition.ranking import Ranking, descending
 
 Ints = npt.NDArray[np.int64]
-RANKED, UNSCORED, FINISH = 0, 1, 2
+RANKED, UNSCORED, FINISH, HELD, ASKED = 0, 1, 2, 3, 4
 JOINTLY = 100  # a jointly chosen batch is at least so large: several people hold items of it
 UNSCORED_PERIOD = 10  # items without a score take every tenth place
+ASKED_PERIOD = 2  # items that a stream kept take every second place
 FINISH_PERIOD, MOST_FINISH = 2, 500  # started items take every second place, up to so many
 
 
@@ -42,9 +44,18 @@ class Stream:
 
 
 def make_stream(
-    ranking: Ranking, *, batch_aware: bool, randomness: float, unscored: Ints, started: Ints, seed: int
+    ranking: Ranking,
+    *,
+    batch_aware: bool,
+    randomness: float,
+    unscored: Ints,
+    started: Ints,
+    seed: int,
+    asked: Ints | None = None,
 ) -> Stream:
     """The whole ranking, best first, with unscored and started items dealt in at fixed places.
+
+    `asked`, in their order, take every second place: somebody has decided that these are to be labelled.
 
     `randomness` r > 0 draws with weights utility^(1/r) (or rank^(-1/r) where utilities can be negative): 0 is the
     strict order. A jointly chosen batch keeps its order, the rest follows by utility.
@@ -68,6 +79,8 @@ def make_stream(
     ranked = deal_in(ranked, _certain(_hashed(unscored, seed), UNSCORED), UNSCORED_PERIOD)
     started = _hashed(started, seed)
     finish = _certain(started[:MOST_FINISH], FINISH)
+    if asked is not None:
+        ranked = deal_in(ranked, _certain(asked, ASKED), ASKED_PERIOD)
     return deal_in(ranked, finish, FINISH_PERIOD, tail=_certain(started[MOST_FINISH:], FINISH))
 
 
@@ -92,21 +105,44 @@ def deal_in(main: Stream, extra: Stream, period: int, *, tail: Stream | None = N
         return merged
 
     dealt = Stream(merge(main.rows, extra.rows), merge(main.q, extra.q), merge(main.kind, extra.kind))
-    if tail is None or not len(tail):
-        return dealt
-    return Stream(
-        np.concatenate([dealt.rows, tail.rows]),
-        np.concatenate([dealt.q, tail.q]),
-        np.concatenate([dealt.kind, tail.kind]),
-    )
+    return dealt if tail is None or not len(tail) else _joined(dealt, tail)
+
+
+def with_rest(stream: Stream, rest: Ints, seed: int) -> Stream:
+    """The stream, and after its end rows that were not considered at all, in random order."""
+    return _joined(stream, _certain(_hashed(rest, seed), UNSCORED)) if len(rest) else stream
+
+
+def with_held(stream: Stream, held: Ints) -> Stream:
+    """The stream, and after its end, in their order, rows that filters hold back."""
+    return _joined(stream, _certain(held, HELD)) if len(held) else stream
 
 
 def compose_window(
-    stream: Stream, explore: Ints, *, share: float, size: int, n_pool: int, seed: int, part: int
+    stream: Stream,
+    explore: Ints,
+    *,
+    share: float,
+    size: int,
+    n_pool: int,
+    seed: int,
+    part: int,
+    beyond: Mapping[int, float],
 ) -> Served:
-    """The next `size` rows to serve from a part of the stream and of the exploration order. `part` counts refills."""
+    """The next `size` rows to serve from a part of the stream and of the exploration order. `part` counts refills,
+    `beyond` has the weights of exploration's rows that come after this part."""
     rng = np.random.default_rng([seed, 2, part])
-    return serve_order(stream.rows, stream.q, explore, share, size, n_pool, rng)
+    return serve_order(stream.rows, stream.q, explore, share, size, n_pool, rng, beyond)
+
+
+def _joined(first: Stream, then: Stream) -> Stream:
+    if not len(then):
+        return first
+    return Stream(
+        np.concatenate([first.rows, then.rows]),
+        np.concatenate([first.q, then.q]),
+        np.concatenate([first.kind, then.kind]),
+    )
 
 
 def _strict(ranking: Ranking, *, batch_aware: bool, seed: int) -> Ints:

@@ -15,8 +15,10 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
 from annotator.learning.models import LearningSettings, Round
 from annotator.learning.opening import new_seed, next_number
+from annotator.quality.models import QualitySettings
 
-ROUND_JOB, ENCODE_JOB = "round", "encode"
+ROUND_JOB, ENCODE_JOB, CHECKS_JOB = "round", "encode", "checks"
+CHECKS_AGAIN = timedelta(seconds=60)  # how long found checks stand before others are looked for
 
 # The fresh answers are counted from the newest back, or the planner reads all of them when few are fresh.
 DUE = """
@@ -27,12 +29,19 @@ SELECT s.paused, s.retrain_labels, s.retrain_minutes, s.revision, r.state, r.rev
                                 AND a.created_at > coalesce(r.frozen_at, r.created_at, '-infinity')
                               ORDER BY a.created_at DESC LIMIT s.retrain_labels) fresh),
        (SELECT max(version) FROM projects_labelschema WHERE project_id = s.project_id), r.schema_version,
-       r.overlap <> p.overlap
+       r.overlap <> p.overlap OR r.overlap_share <> p.overlap_share OR r.consensus <> coalesce(q.method, 'majority'),
+       (SELECT count(*) FROM (SELECT 1 FROM quality_decision d
+                              WHERE d.project_id = s.project_id
+                                AND d.created_at > coalesce(r.frozen_at, r.created_at, '-infinity')
+                              LIMIT s.retrain_labels) decided)
 FROM learning_learningsettings s
 JOIN projects_project p ON p.id = s.project_id AND p.archived_at IS NULL AND p.deleted_at IS NULL
+LEFT JOIN quality_qualitysettings q ON q.project_id = p.id
 LEFT JOIN LATERAL (SELECT state, revision, frozen_at, created_at,
                           (settings->>'schema_version')::int AS schema_version,
-                          (settings->>'overlap')::int AS overlap
+                          (settings->>'overlap')::int AS overlap,
+                          (settings->>'overlap_share')::float8 AS overlap_share,
+                          settings->>'consensus' AS consensus
                    FROM learning_round
                    WHERE project_id = s.project_id ORDER BY number DESC LIMIT 1) r ON true
 WHERE s.project_id = %s
@@ -44,12 +53,13 @@ def due(project_id: int) -> str:
     found = sql.read(DUE, [project_id])
     if not found:
         return ""
-    [
-        (paused, labels, minutes, revision, state, seen_revision, since, fresh, schema, seen_schema, overlap)
-    ] = found
+    [row] = found
+    paused, labels, minutes, revision, state, seen_revision, since, answers = row[:8]
+    schema, seen_schema, other, decided = row[8:]
+    fresh = answers + decided
     if paused or state == Round.State.ACTIVE:
         return ""
-    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or overlap:
+    if revision > (seen_revision or 0) or (seen_schema is not None and schema != seen_schema) or other:
         return "changed"
     if fresh >= labels:
         return "labels"
@@ -108,6 +118,17 @@ def start_encoding(project_id: int, *, by: User | None = None) -> Job | None:
     if waiting.exists():
         return None
     return start_job(kind=ENCODE_JOB, project_id=project_id, created_by=by, queue="gpu")
+
+
+def start_checks_if_due(project_id: int) -> Job | None:
+    """After a round, a job that looks for labels worth checking, where the manager gives a share of the work to that."""
+    wanted = QualitySettings.objects.filter(project_id=project_id, check_share__gt=0).exists()
+    if not wanted:
+        return None
+    jobs = Job.objects.filter(project_id=project_id, kind=CHECKS_JOB)
+    if jobs.active().exists() or jobs.filter(created_at__gt=timezone.now() - CHECKS_AGAIN).exists():
+        return None
+    return start_job(kind=CHECKS_JOB, project_id=project_id, created_by=None, queue="gpu")
 
 
 def start_due_rounds() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import cast
 
 from django.contrib import messages
@@ -28,13 +29,13 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
     user = cast(User, request.user)
     project, can = can_manage(user, project_id)
     settings = services.settings_of(project)
-    form = SettingsForm(request.POST or None, instance=settings)
+    draft = "refresh" in request.POST
+    # The form writes into its own instance.
+    form = SettingsForm(request.POST or None, instance=copy.copy(settings), draft=draft)
     status = 200
-    if request.method == "POST" and "refresh" not in request.POST:
+    if request.method == "POST" and not draft:
         if form.is_valid():
             try:
-                # The form has written into its own instance: start from what is stored.
-                settings.refresh_from_db()
                 services.update_settings(settings=settings, by=user, values=form.values())
             except AnnotatorError as error:
                 form.add_error(None, " ".join(filter(None, [error.message, error.hint])))
@@ -42,12 +43,14 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
                 messages.success(request, "Saved. The queue follows with the next round.")
                 return redirect("learning:settings", project_id)
         status = 422
+    proposed = form.proposed()
     context = {
         "project": project,
         "can": can,
         "active_tab": "learning",
         "form": form,
         "health": selectors.health(project),
+        "outlook": selectors.outlook(proposed) if proposed else "",
     }
     template = (
         "learning/settings.html#form" if request.headers.get("HX-Request") else "learning/settings.html"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db import connection
 
-from acquisition.compose import Served, exploration_order
+from acquisition.compose import Served, exploration_order, weights_beyond
 from annotator.items.models import Item
 from annotator.labeling.queue import Candidate
 from annotator.learning.arrays import load_array
@@ -19,12 +19,12 @@ from annotator.learning.folders import round_folder
 from annotator.learning.models import Round
 from annotator.learning.pool import unpack_rows
 from annotator.learning.reasons import class_names, reason_of
-from annotator.learning.stream import FINISH, RANKED, UNSCORED, Stream, compose_window
+from annotator.learning.stream import ASKED, FINISH, HELD, RANKED, UNSCORED, Stream, compose_window
 
 LEAST, BATCHES = 2_000, 20
 SUGGESTED = 3
 PUBLISH_LOCK = 1_000_003  # second key of the advisory lock; people's ids are far below
-KINDS = {UNSCORED: "unscored", FINISH: "finish"}
+KINDS = {UNSCORED: "unscored", FINISH: "finish", HELD: "held_back", ASKED: "asked"}
 
 
 class Window:
@@ -61,15 +61,25 @@ class Window:
         self._part, self._places = ahead.take(kept), ranked + kept
         self._explore_order = explore
         explore = explore[explored:]
+        explore = explore[~gone[explore]][: self.size] if self.share > 0 else explore[:0]
         return compose_window(
             self._part,
-            explore[~gone[explore]] if self.share > 0 else explore[:0],
+            explore,
+            beyond=self._beyond(explore, ranked),
             share=self.share,
             size=self.size,
             n_pool=len(pool) - self.published,
             seed=self.round.seed,
             part=self.published,
         )
+
+    def _beyond(self, explore: npt.NDArray[np.int64], start: int) -> dict[int, float]:
+        """The weight in the ranking of exploration's rows behind this part: unlikely ones must not pass for likely."""
+        places = np.full(self.round.n_rows, -1, dtype=np.int64)
+        places[self._stream.rows] = np.arange(len(self._stream.rows))
+        behind = explore[~np.isin(explore, self._part.rows) & (places[explore] >= start)]
+        weights = weights_beyond(np.asarray(self._stream.q), start, places[behind])
+        return dict(zip(behind.tolist(), weights.tolist(), strict=True))
 
     @property
     def ranked(self) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from annotator.items.features import FeatureStore, open_store
 from annotator.learning.folders import round_folder, weights_path
 from annotator.learning.models import Round
+from annotator.learning.offers import asked_rows
 from annotator.learning.pool import ServablePool, servable_pool
 from annotator.projects.models import LabelSchema, Project
 from models_zoo.checkpoints import SavedHead, load_head
@@ -65,6 +66,17 @@ class Work:
     def schema(self) -> LabelSchema:
         return LabelSchema.objects.get(pk=self.settings["schema"])
 
+    @cached_property
+    def members_path(self) -> Path:
+        """Where the committee of this round is kept."""
+        return self.folder / "members.npz"
+
+    @cached_property
+    def outlier(self) -> int | None:
+        """Index of the class that means 'none of these', if the schema has one."""
+        marked = self.schema.classes.filter(is_outlier=True, active=True).values_list("key", flat=True)
+        return next((self.class_keys.index(key) for key in marked if key in self.class_keys), None)
+
     @property
     def class_keys(self) -> tuple[str, ...]:
         return tuple(self.settings["class_keys"])
@@ -107,5 +119,11 @@ class Work:
         return load_head(weights_path(self.round.project_id, self.round.model.number))
 
     @cached_property
+    def asked(self) -> Ints:
+        """Fresh rows that a stream kept for labelling, in the order in which they came."""
+        found = asked_rows(self.round.project_id, self.round.n_rows)
+        return found[np.isin(found, self.pool.fresh)]
+
+    @cached_property
     def pool(self) -> ServablePool:
-        return servable_pool(self.round.project_id, overlap=self.project.overlap, n_rows=self.round.n_rows)
+        return servable_pool(self.round.project_id, n_rows=self.round.n_rows)

@@ -110,6 +110,10 @@ def can_inspect(user: User | AnonymousUser, project_id: int) -> tuple[Project, C
     return open_project(user, project_id, roles=INSPECTORS)
 
 
+def can_review(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
+    return open_project(user, project_id, roles=REVIEWERS)
+
+
 def can_manage(user: User | AnonymousUser, project_id: int) -> tuple[Project, Can]:
     return open_project(user, project_id, roles=MANAGERS)
 

@@ -64,17 +64,29 @@ class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Project
         fields = (
-            "name", "description", "instructions", "overlap", "lease_seconds", "skip_policy", "show_suggestions",
+            "name", "description", "instructions", "overlap", "overlap_share", "lease_seconds", "skip_policy",
+            "show_suggestions",
         )  # fmt: skip
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2}),
             "instructions": forms.Textarea(attrs={"rows": 6}),
         }
         labels = {
+            "overlap": "Labels per item",
+            "overlap_share": "…for this share of the items",
             "lease_seconds": "Reservation, in seconds",
             "skip_policy": "When somebody skips an item",
             "show_suggestions": "Suggestions",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["overlap_share"].required = False
+
+    def clean_overlap_share(self) -> float:
+        """Left empty, it stays as it is."""
+        given: float | None = self.cleaned_data["overlap_share"]
+        return self.instance.overlap_share if given is None else given
 
 
 class DeleteForm(forms.Form):

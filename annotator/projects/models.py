@@ -56,6 +56,11 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(20)],
         help_text="How many people label each item independently.",
     )
+    overlap_share = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text="Share of the items, drawn by a fixed hash, that so many people label; the others get one label.",
+    )
     lease_seconds = models.PositiveIntegerField(
         default=600,
         validators=[MinValueValidator(30), MaxValueValidator(86_400)],

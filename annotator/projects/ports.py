@@ -29,8 +29,8 @@ class Labeling(Protocol):
     def answers_by_class(self, project_id: int) -> Mapping[str, int]:
         """Answers that count now, by the class key that was chosen."""
 
-    def set_overlap(self, *, project: Project, overlap: int) -> None:
-        """Change how many people label each item; the queue follows at once."""
+    def set_overlap(self, *, project: Project, overlap: int, share: float) -> None:
+        """Change how many people label each item of a share of them; the queue follows at once."""
 
 
 _plugged: list[Labeling] = []

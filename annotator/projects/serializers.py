@@ -17,6 +17,7 @@ SETTINGS = (
     "description",
     "instructions",
     "overlap",
+    "overlap_share",
     "lease_seconds",
     "skip_policy",
     "show_suggestions",

@@ -16,7 +16,10 @@ from annotator.projects.hotkeys import free_hotkey, own_hotkey
 from annotator.projects.models import LabelClass, LabelSchema, Membership, Project, Role
 
 SETTINGS = frozenset(
-    {"name", "description", "instructions", "overlap", "lease_seconds", "skip_policy", "show_suggestions"}
+    {
+        *("name", "description", "instructions", "overlap", "overlap_share", "lease_seconds", "skip_policy"),
+        "show_suggestions",
+    }
 )
 Entry = Mapping[str, Any]
 
@@ -55,15 +58,16 @@ def create_project(
 def update_project(*, project: Project, **changes: Any) -> Project:
     """Change settings of a project: any of SETTINGS. A new overlap changes the queue at once."""
     _check_settings(changes)
-    overlap = changes.pop("overlap", None)
+    overlap = changes.pop("overlap", project.overlap)
+    share = changes.pop("overlap_share", project.overlap_share)
     for field, value in changes.items():
         setattr(project, field, value)
     project.full_clean(exclude=["created_by"])
     with transaction.atomic():
-        if overlap is not None and overlap != project.overlap:
-            _check_overlap(overlap)
+        if (overlap, share) != (project.overlap, project.overlap_share):
+            _check_overlap(overlap, share)
             # Before the row is written: whoever publishes a queue takes its lock first and the row second.
-            ports.labeling().set_overlap(project=project, overlap=overlap)
+            ports.labeling().set_overlap(project=project, overlap=overlap, share=share)
         project.save(update_fields=[*changes])
         send_event(project.pk, "project")
     return project
@@ -155,5 +159,6 @@ def _check_settings(values: Entry) -> None:
         raise Invalid(f"A project has no setting {others[0]!r}.", code="unknown_setting")
 
 
-def _check_overlap(overlap: int) -> None:
+def _check_overlap(overlap: int, share: float) -> None:
     Project._meta.get_field("overlap").run_validators(overlap)
+    Project._meta.get_field("overlap_share").run_validators(share)

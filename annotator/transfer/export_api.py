@@ -197,9 +197,9 @@ def export_detail(request: Request, project_id: int, export_id: int) -> Response
 @needs(GET=(READ, EXPORT))
 def download(request: Request, project_id: int, export_id: int) -> HttpResponseBase:
     """A file; `Range` goes on with a download that broke off."""
-    can_inspect(current_user(request), project_id)
-    export = get_export(project_id, export_id)
-    return download_response(cast("HttpRequest", request), export, request.query_params.get("file", ""))
+    _, can = can_inspect(current_user(request), project_id)
+    export, name = get_export(project_id, export_id), request.query_params.get("file", "")
+    return download_response(cast("HttpRequest", request), export, can, name)
 
 
 @extend_schema(

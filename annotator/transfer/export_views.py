@@ -17,10 +17,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from annotator.accounts.models import User
 from annotator.common.downloads import resumable_response
-from annotator.common.errors import AnnotatorError, Invalid, NotFound
+from annotator.common.errors import AnnotatorError, Forbidden, Invalid, NotFound
 from annotator.jobs.selectors import job_title, worker_state
 from annotator.projects.access import Can, can_inspect, can_manage, can_own
 from annotator.projects.models import Project
+from annotator.quality.serving import conceals
 from annotator.transfer import exports, snapshots
 from annotator.transfer.export_forms import DeleteSnapshotForm, ExportForm, SnapshotForm
 from annotator.transfer.export_selectors import exports_of, get_export, get_snapshot, snapshots_of
@@ -29,6 +30,7 @@ from annotator.transfer.losses import lacks
 from annotator.transfer.models import Export
 
 RECENT = 50
+TELLING_GOLD = frozenset({"native"})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -104,8 +106,8 @@ def export_page(request: HttpRequest, project_id: int, export_id: int) -> HttpRe
 @login_required
 def download(request: HttpRequest, project_id: int, export_id: int) -> HttpResponseBase:
     """A file of the export, the data unless `?file=` names another; broken downloads can be resumed."""
-    project, _ = can_inspect(request.user, project_id)
-    return download_response(request, get_export(project.pk, export_id), request.GET.get("file", ""))
+    project, can = can_inspect(request.user, project_id)
+    return download_response(request, get_export(project.pk, export_id), can, request.GET.get("file", ""))
 
 
 @require_POST
@@ -149,8 +151,16 @@ def delete_snapshot(request: HttpRequest, project_id: int, snapshot_id: int) -> 
     return redirect("transfer:exports", project.pk)
 
 
-def download_response(request: HttpRequest, export: Export, name: str) -> HttpResponseBase:
-    """The named file, the first one for no name; NotFound while there is none."""
+def download_response(request: HttpRequest, export: Export, can: Can, name: str) -> HttpResponseBase:
+    """The named file, the first one for no name; NotFound while there is none.
+
+    Forbidden where it would tell somebody who may label which items are gold.
+    """
+    if export.format in TELLING_GOLD and not can.manage and conceals(export.project_id):
+        raise Forbidden(
+            "This export tells which items are gold, so only managers may have it.",
+            hint="Ask for one in another format.",
+        )
     chosen = next((each for each in export.files if not name or each["name"] == name), None)
     if chosen is None:
         raise NotFound("There is no such file in this export.", hint="It may still be being written.")

@@ -10,7 +10,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -25,6 +25,8 @@ from annotator.learning.services import settings_of
 from annotator.projects.models import Project
 from annotator.projects.schema import FIELDS
 from annotator.quality.consensus import answers_reader
+from annotator.quality.selectors import settings_or_default
+from annotator.quality.services import FIELDS as QUALITY
 from annotator.transfer.models import RestoredPerson
 from annotator.transfer.selection import Filters
 
@@ -34,6 +36,7 @@ VERSION = 1
 SETTINGS = (
     *("name", "description", "instructions", "modality", "task", "overlap", "lease_seconds", "skip_policy"),
     "show_suggestions",
+    "overlap_share",
 )
 LEARNING = (
     *(
@@ -45,7 +48,9 @@ LEARNING = (
         "cold_params",
         "batch_size",
     ),
+    *("preset", "preset_params", "composition", "cold_labels", "item_filter"),
     *("retrain_labels", "retrain_minutes", "exploration_share", "randomness", "paused", "seed"),
+    "stop_asking",
 )
 # `newest` is what was current at the moment, whatever came later. Sums by item are made for a batch at once: a lookup for
 # each item would take most of the time.
@@ -91,6 +96,13 @@ WITH next AS MATERIALIZED (
   FROM items_importedprediction e
   WHERE e.item_id IN (SELECT id FROM batch) AND e.created_at <= %(moment)s
   GROUP BY e.item_id
+), truths AS (
+  SELECT t.item_id, json_agg(json_build_object(
+           'kind', t.kind, 'classes', t.classes, 'note', t.note, 'created_at', t.created_at) ORDER BY t.kind) AS list
+  FROM (SELECT item_id, 'decision' AS kind, classes, note, created_at FROM quality_decision
+        UNION ALL SELECT item_id, 'gold', classes, '', created_at FROM quality_golditem) t
+  WHERE t.item_id IN (SELECT id FROM batch) AND t.created_at <= %(moment)s
+  GROUP BY t.item_id
 )
 SELECT b.row, b.split, votes.answers::text, to_json(votes.last)#>>'{}', row_to_json((SELECT r FROM (SELECT
     b.row, b.external_id, b.text,
@@ -100,13 +112,14 @@ SELECT b.row, b.split, votes.answers::text, to_json(votes.last)#>>'{}', row_to_j
     CASE WHEN l.id IS NOT NULL THEN json_build_object('classes', l.classes, 'source', l.source,
       'created_at', l.created_at) END AS imported_label,
     coalesce(predictions.list, '[]'::json) AS predictions, coalesce(votes.list, '[]'::json) AS votes,
-    coalesce(skips.list, '[]'::json) AS skips) r))::text
+    coalesce(skips.list, '[]'::json) AS skips, coalesce(truths.list, '[]'::json) AS truths) r))::text
 FROM batch b
 LEFT JOIN items_asset s ON s.id = b.asset_id
 LEFT JOIN items_importedlabel l ON l.item_id = b.id AND l.created_at <= %(moment)s
 LEFT JOIN predictions ON predictions.item_id = b.id
 LEFT JOIN votes ON votes.item_id = b.id
 LEFT JOIN skips ON skips.item_id = b.id
+LEFT JOIN truths ON truths.item_id = b.id
 ORDER BY b.row
 """
 PEOPLE = """
@@ -162,6 +175,9 @@ class ExportItem:
     consensus: list[str] | None
     agreement: float | None
     subset: str | None
+    truths: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # decisions and gold; exports had none at first
 
     @property
     def modality(self) -> str:
@@ -228,12 +244,13 @@ class Records:
 
     def header(self) -> dict[str, Any]:
         """What the items belong to: settings, every version of the classes, how the machine learns."""
-        learning = settings_of(self.project)
+        learning, quality = settings_of(self.project), settings_or_default(self.project)
         return {
             "annotator_export": VERSION,
             "moment": self.moment.isoformat(),
             "project": {name: getattr(self.project, name) for name in SETTINGS},
             "learning": {name: getattr(learning, name) for name in LEARNING},
+            "quality": {name: getattr(quality, name) for name in QUALITY},
             "next_row": Project.objects.values_list("next_row", flat=True).get(pk=self.project.pk),
             "schemas": [
                 {

@@ -23,12 +23,14 @@ from annotator.common.errors import Invalid
 from annotator.items import files
 from annotator.items.models import Asset
 from annotator.items.services import item_lock
-from annotator.learning import catalogue
+from annotator.learning import catalogue, item_filter
 from annotator.learning.models import LearningSettings
-from annotator.learning.services import settings_of
+from annotator.learning.services import checked_composition, settings_of
 from annotator.modalities import ModalityError
 from annotator.projects import schema
 from annotator.projects.models import LabelClass, LabelSchema, Project
+from annotator.quality.services import settings_of as quality_of
+from annotator.quality.services import update_settings as update_quality
 from annotator.transfer.formats import FormatError, Source
 from annotator.transfer.formats.native import picture, record_lines
 from annotator.transfer.models import RestoredPerson
@@ -38,7 +40,14 @@ from annotator.transfer.restored_records import RestoreFailed, checked_record, l
 BATCH = 2_000
 BATCH_BYTES = 16 * 2**20
 MAX_PEOPLE = 10_000
-PARAMETERS = ("encoder_params", "strategy_params", "cold_params")  # may be empty
+OLD_SETTINGS = {"overlap_share": 1.0}  # what exports from before there was such a setting mean
+PARAMETERS = (
+    "encoder_params",
+    "preset_params",
+    "strategy_params",
+    "cold_params",
+    "composition",
+)  # may be empty
 PSEUDONYM = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 STAGE = "CREATE TEMPORARY TABLE staged_records (line jsonb) ON COMMIT DROP"
@@ -86,6 +95,25 @@ FROM staged_records
 CROSS JOIN LATERAL jsonb_array_elements(line->'skips') AS k
 JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
 JOIN transfer_restoredperson r ON r.project_id = %(project)s AND r.pseudonym = k->>'annotator'
+"""
+
+DECISIONS = """
+INSERT INTO quality_decision (project_id, item_id, schema_id, classes, note, created_at)
+SELECT %(project)s, i.id,
+       (SELECT id FROM projects_labelschema WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1),
+       t->'classes', t->>'note', (t->>'created_at')::timestamptz
+FROM staged_records
+CROSS JOIN LATERAL jsonb_array_elements(coalesce(line->'truths', '[]')) AS t
+JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
+WHERE t->>'kind' = 'decision'
+"""
+GOLD = """
+INSERT INTO quality_golditem (project_id, item_id, classes, created_at)
+SELECT %(project)s, i.id, t->'classes', (t->>'created_at')::timestamptz
+FROM staged_records
+CROSS JOIN LATERAL jsonb_array_elements(coalesce(line->'truths', '[]')) AS t
+JOIN items_item i ON i.project_id = %(project)s AND i.row = (line->>'row')::int
+WHERE t->>'kind' = 'gold'
 """
 
 
@@ -169,7 +197,7 @@ def _keys(project: Project) -> dict[int, frozenset[str]]:
 def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
     """Settings and classes. The project keeps its own name and its people."""
     try:
-        about, learning = dict(header["project"]), dict(header["learning"])
+        about, learning = {**OLD_SETTINGS, **header["project"]}, dict(header["learning"])
         if about["modality"] != project.modality:
             raise RestoreFailed(
                 f"The export is of {about['modality']} items, this project of {project.modality}."
@@ -180,6 +208,7 @@ def _restore_project(project: Project, header: Mapping[str, Any]) -> None:
             project.full_clean(exclude=["created_by"])
             project.save()
             _restore_schemas(project, header["schemas"], project.task)
+            update_quality(settings=quality_of(project), values=dict(header.get("quality") or {}))
             settings = settings_of(project)
             _set_learning(settings, learning, project)
             settings.full_clean(exclude=["project", *PARAMETERS])
@@ -201,7 +230,11 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
         "encoder": partial(catalogue.checked_encoder, modality=project.modality),
         "strategy": partial(catalogue.checked_strategy, task=task, cold=False),
         "cold_strategy": partial(catalogue.checked_strategy, task=task, cold=True),
+        "preset": catalogue.checked_preset,
     }
+    # Exports of earlier releases know nothing of what came later: the project's own choice goes on.
+    later: dict[str, Any] = {"preset": "", "preset_params": {}, "composition": {}, "cold_labels": 0}
+    given = later | {"item_filter": "", "stop_asking": False} | dict(given)
     names = set(LEARNING)
     for name, check in machine.items():
         params = "cold_params" if name == "cold_strategy" else f"{name}_params"
@@ -211,6 +244,14 @@ def _set_learning(settings: LearningSettings, given: Mapping[str, Any], project:
             names -= {name, params}
     for name in names:
         setattr(settings, name, given[name])
+    try:
+        settings.composition = checked_composition(settings)
+    except Invalid:
+        settings.composition = {}
+    try:
+        item_filter.parse(settings.item_filter)
+    except Invalid:
+        settings.item_filter = ""
 
 
 def _restore_schemas(project: Project, versions: list[dict[str, Any]], task: str) -> None:
@@ -264,7 +305,7 @@ def _store(
             with cursor.copy("COPY staged_records FROM STDIN") as copy:
                 for _, line in records:
                     copy.write_row([line.decode()])
-            for statement in (ITEMS, LABELS, PREDICTIONS, VOTES, SKIPS):
+            for statement in (ITEMS, LABELS, PREDICTIONS, VOTES, SKIPS, DECISIONS, GOLD):
                 cursor.execute(statement, values)
             cursor.execute("DROP TABLE staged_records")
             Project.objects.filter(pk=project.pk).update(next_row=items[-1].row + 1)

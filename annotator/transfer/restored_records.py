@@ -43,6 +43,7 @@ def checked_record(line: bytes, project: Project, keys: Mapping[int, frozenset[s
             datetime.fromisoformat(moment)
         _check_answers(item, project, keys)
         _check_others(item)
+        _check_truths(item, project, keys)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         shown = line[:100].decode("utf-8", "replace")
         raise RestoreFailed(
@@ -87,7 +88,12 @@ def _moments(item: ExportItem) -> Iterator[str]:
     if item.archived_at is not None:
         yield item.archived_at
     yield from (vote.created_at for vote in item.votes)
-    parts = [*item.skips, *item.predictions, *([item.imported_label] if item.imported_label else [])]
+    parts = [
+        *item.skips,
+        *item.predictions,
+        *item.truths,
+        *([item.imported_label] if item.imported_label else []),
+    ]
     yield from (each["created_at"] for each in parts)
     if item.asset is not None:
         yield item.asset["created_at"]
@@ -124,6 +130,14 @@ def _check_others(item: ExportItem) -> None:
         _check_objects(each["classes"], None)
         if not isinstance(each["source"], str) or scores_of(each["classes"]).keys() != each["classes"].keys():
             raise ValueError("a prediction is not a finite number for each class")
+
+
+def _check_truths(item: ExportItem, project: Project, keys: Mapping[int, frozenset[str]]) -> None:
+    known = frozenset().union(*keys.values())
+    for truth in item.truths:
+        parse_regions([{"kind": "choice", "classes": truth["classes"]}], classes=known, task=project.task)
+        if truth["kind"] not in ("decision", "gold") or not _is_text(truth["note"], 500):
+            raise ValueError("a decision is wrong")
 
 
 def _is_whole(value: Any) -> bool:

@@ -18,8 +18,9 @@ MAX_META_BYTES = 64 * 2**10
 MAX_LABELS = 100
 MAX_LABEL = 200
 MAX_SCORES = 1_000  # classes of one prediction
+# What was gold elsewhere has no known answer here.
 SPLITS = {
-    **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled"), Item.Split.POOL),
+    **dict.fromkeys(("", "pool", "train", "training", "unlabeled", "unlabelled", "gold"), Item.Split.POOL),
     **dict.fromkeys(
         ("test", "testing", "held-out", "heldout", "val", "valid", "validation", "dev", "eval"),
         Item.Split.TEST,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,9 @@ from annotator.common.permissions import READ, needs
 from annotator.items.models import Item
 from annotator.labeling.models import Annotation, Skip
 from annotator.learning.selectors import learning_curve
-from annotator.projects.access import INSPECTORS, can_inspect, require_role
+from annotator.projects.access import INSPECTORS, MANAGERS, can_inspect, require_role
+from annotator.projects.models import Role
+from annotator.quality import serving
 from annotator.workspace import selectors
 
 BETWEEN = "~"  # of time and id in the mark of a page
@@ -72,9 +75,15 @@ class AnnotationOut(serializers.Serializer[Any]):
     schema_version = serializers.IntegerField(source="schema.version")
     regions = serializers.ListField(child=serializers.DictField())
     seconds = serializers.FloatField(allow_null=True)
-    served = serializers.DictField(help_text="How the item came to the person.")
+    served = serializers.SerializerMethodField(
+        help_text="How the item came to the person; while there are checks, managers alone are told all of it."
+    )
     suggestion = serializers.DictField(allow_null=True, help_text="What was shown, if anything was.")
     created_at = serializers.DateTimeField()
+
+    def get_served(self, answer: Annotation) -> dict[str, Any]:
+        served: dict[str, Any] = answer.served
+        return served if self.context["whole"] else serving.shown(served, guarded=self.context["guarded"])
 
 
 class SkippedOut(serializers.Serializer[Any]):
@@ -174,7 +183,7 @@ class QueueOut(serializers.Serializer[Any]):
 
 def answers(request: Request, project_id: int) -> Response:
     """The GET of `annotations/`."""
-    require_role(current_user(request), project_id, INSPECTORS)
+    seen = _view_of_served(require_role(current_user(request), project_id, INSPECTORS), project_id)
     values = queried(AnnotationQuery, request)
     rows = Annotation.objects.filter(project_id=project_id).select_related("schema")
     if "state" in values:
@@ -183,7 +192,9 @@ def answers(request: Request, project_id: int) -> Response:
         rows = rows.filter(current=values["current"])
     if "schema_version" in values:
         rows = rows.filter(schema__version=values["schema_version"])
-    return _listed(request, rows, values, AnnotationOut)
+    return _listed(
+        request, rows, values, lambda found: list(AnnotationOut(found, many=True, context=seen).data)
+    )
 
 
 def skips(request: Request, project_id: int) -> Response:
@@ -193,7 +204,7 @@ def skips(request: Request, project_id: int) -> Response:
     rows = Skip.objects.filter(project_id=project_id)
     if "withdrawn" in values:
         rows = rows.filter(withdrawn=values["withdrawn"])
-    return _listed(request, rows, values, SkippedOut)
+    return _listed(request, rows, values, lambda found: list(SkippedOut(found, many=True).data))
 
 
 @extend_schema(operation_id="annotations_get", responses=AnnotationOut)
@@ -201,13 +212,13 @@ def skips(request: Request, project_id: int) -> Response:
 @needs(GET=READ)
 def annotation(request: Request, project_id: int, annotation_id: UUID) -> Response:
     """One revision of one answer."""
-    require_role(current_user(request), project_id, INSPECTORS)
+    seen = _view_of_served(require_role(current_user(request), project_id, INSPECTORS), project_id)
     found = (
         Annotation.objects.select_related("schema").filter(project_id=project_id, pk=annotation_id).first()
     )
     if found is None:
         raise NotFound("There is no such answer in this project.")
-    return Response(AnnotationOut(found).data)
+    return Response(AnnotationOut(found, context=seen).data)
 
 
 @extend_schema(operation_id="items_history", responses=HistoryOut)
@@ -215,7 +226,7 @@ def annotation(request: Request, project_id: int, annotation_id: UUID) -> Respon
 @needs(GET=READ)
 def history(request: Request, project_id: int, item_id: int) -> Response:
     """Every revision and every skip of an item, newest first."""
-    require_role(current_user(request), project_id, INSPECTORS)
+    seen = _view_of_served(require_role(current_user(request), project_id, INSPECTORS), project_id)
     if not Item.objects.filter(project_id=project_id, pk=item_id).exists():
         raise NotFound("There is no such item in this project.")
     answers = (
@@ -223,7 +234,10 @@ def history(request: Request, project_id: int, item_id: int) -> Response:
     )
     passed = Skip.objects.filter(item_id=item_id).order_by("-created_at", "-pk")
     return Response(
-        {"annotations": AnnotationOut(answers, many=True).data, "skips": SkippedOut(passed, many=True).data}
+        {
+            "annotations": AnnotationOut(answers, many=True, context=seen).data,
+            "skips": SkippedOut(passed, many=True).data,
+        }
     )
 
 
@@ -254,7 +268,17 @@ def waiting(request: Request, project_id: int) -> Response:
     return Response(QueueOut(document).data)
 
 
-def _listed(request: Request, rows: QuerySet[Any], values: dict[str, Any], row: Any) -> Response:
+def _view_of_served(role: Role, project_id: int) -> dict[str, bool]:
+    """The context of `AnnotationOut`: who labels and does not manage must not learn which items are checks."""
+    return {"guarded": role not in MANAGERS and serving.conceals(project_id), "whole": role in MANAGERS}
+
+
+def _listed(
+    request: Request,
+    rows: QuerySet[Any],
+    values: dict[str, Any],
+    to_json: Callable[[list[Any]], list[Any]],
+) -> Response:
     """A page, newest first, of what has a time and a client-made id."""
     if "item" in values:
         rows = rows.filter(item_id=values["item"])
@@ -269,4 +293,4 @@ def _listed(request: Request, rows: QuerySet[Any], values: dict[str, Any], row: 
     found = list(rows.order_by("-created_at", "-pk")[: size + 1])
     last = found[size - 1] if len(found) > size else None
     mark = f"{last.created_at.isoformat()}{BETWEEN}{last.pk}" if last else None
-    return page_response(request, list(row(found[:size], many=True).data), mark)
+    return page_response(request, to_json(found[:size]), mark)

@@ -5,6 +5,7 @@ Written for speed: a claim or an answer is a handful of short statements, no pro
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.urls import reverse
@@ -20,9 +21,12 @@ from annotator.common.api import KeyField, parsed
 from annotator.common.permissions import ANNOTATE, READ, needs
 from annotator.labeling import queue, selectors, services
 from annotator.labeling.models import Annotation
+from annotator.learning.evidence_enough import nothing_asked
 from annotator.learning.services import refill_if_low, start_round_if_due
+from annotator.learning.suggest import suggest_for
 from annotator.projects.access import ANNOTATORS, INSPECTORS, require_role
 from annotator.projects.models import Role
+from annotator.quality import serving
 from annotator.workspace import answers_api
 from annotator.workspace.why import blind, why
 
@@ -132,12 +136,20 @@ def next_items(request: Request, project_id: int) -> Response:
     """What this tab holds, topped up to `count` items from the head of the queue."""
     (user, role), values = _annotator_and_role(request, project_id), parsed(NextIn, request)
     wanted = {"project_id": project_id, "user_id": user.pk, **values}
-    claimed = queue.claim(**wanted)
-    if len(claimed) < values["count"] and refill_if_low(project_id, starved=not claimed):
-        claimed = queue.claim(**wanted)
-    nothing = None if claimed else vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
+    suggest = partial(suggest_for, project_id)
+    enough = nothing_asked(project_id)
+    claimed = serving.claim(**wanted | ({"count": 0} if enough else {}), suggest=suggest)
+    if len(claimed) < values["count"]:
+        if not enough and refill_if_low(project_id, starved=not claimed):
+            claimed = queue.claim(**wanted)
+        wanted.pop("fresh")
+        claimed = serving.top_up(claimed, **wanted, suggest=suggest)
+    nothing = None
+    if not claimed:
+        nothing = enough or vars(selectors.why_nothing(project_id=project_id, user_id=user.pk))
     named = role in INSPECTORS
-    leases = [_lease_json(project_id, lease, named=named) for lease in claimed]
+    guarded = serving.rules_of(project_id).on
+    leases = [_lease_json(project_id, lease, named=named, guarded=guarded) for lease in claimed]
     return Response({"leases": leases, "nothing": nothing})
 
 
@@ -293,7 +305,7 @@ def recent(request: Request, project_id: int) -> Response:
     return Response([vars(row) for row in selectors.recent_work(project_id=project_id, user_id=user.pk)])
 
 
-def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool) -> dict[str, Any]:
+def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool, guarded: bool) -> dict[str, Any]:
     # Names and other columns of the import stay with those who may see labels: they may hold the answer ('cat/1.png').
     item: dict[str, Any] = {
         "id": lease.item_id,
@@ -305,7 +317,8 @@ def _lease_json(project_id: int, lease: queue.Claimed, *, named: bool) -> dict[s
     else:
         item["text"] = lease.text
     # Without a suggestion the reason must not tell what the model thinks either.
-    served = lease.served if lease.suggestion else blind(lease.served)
+    served = serving.shown(lease.served, guarded=guarded)
+    served = served if lease.suggestion else blind(served)
     return {
         "token": lease.token,
         "expires_at": lease.expires_at,

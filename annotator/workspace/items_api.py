@@ -25,14 +25,14 @@ from annotator.projects.access import INSPECTORS, MANAGERS, can_inspect, can_man
 from annotator.projects.models import Project
 from annotator.transfer.api import ItemsIn, ItemsOut, add_texts
 from annotator.workspace import items_services
-from annotator.workspace.items_selectors import LABELS, Filters, browse, imported_classes
+from annotator.workspace.items_selectors import LABELS, Filters, browse, imported_classes, split_seen
 
 
 class ItemOut(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     row = serializers.IntegerField(help_text="Dense, never reused index in the project.")
     external_id = serializers.CharField()
-    split = serializers.ChoiceField(choices=Item.Split.choices)
+    split = serializers.ChoiceField(choices=Item.Split.choices, help_text="Gold is told to managers only.")
     text = serializers.CharField(allow_null=True)
     asset = serializers.DictField(allow_null=True, help_text="url, media_type, width, height, size, digest")
     imported_labels = serializers.ListField(child=serializers.CharField())
@@ -99,16 +99,21 @@ def items(request: Request, project_id: int) -> Response:
         return Response(
             add_texts(project, parsed(ItemsIn, request)["items"], source=f"API ({user.username})")
         )
-    project, _ = can_inspect(user, project_id)
+    project, can = can_inspect(user, project_id)
     values = queried(ItemQuery, request)
     filters = Filters(
         words=values.get("q", ""), split=values.get("split", ""), labels=values.get("labels", "")
     )
-    found = browse(project, filters, archived=values["archived"]).defer(None)
+    found = browse(project, filters, archived=values["archived"], gold=can.manage).defer(None)
     if "external_id" in values:
         found = found.filter(external_id=values["external_id"])
     return listed(
-        request, found, values, lambda rows: [_item_json(item) for item in rows], key="row", descending=False
+        request,
+        found,
+        values,
+        lambda rows: [_item_json(item, gold=can.manage) for item in rows],
+        key="row",
+        descending=False,
     )
 
 
@@ -119,14 +124,14 @@ def items(request: Request, project_id: int) -> Response:
 def item_detail(request: Request, project_id: int, item_id: int) -> Response:
     """One item. DELETE removes it for good, with all answers to it."""
     roles = INSPECTORS if request.method == "GET" else MANAGERS
-    require_role(current_user(request), project_id, roles)
+    gold = require_role(current_user(request), project_id, roles) in MANAGERS
     found = Item.objects.select_related("asset", "imported_label").filter(project_id=project_id, pk=item_id)
     item = found.first()
     if item is None:
         raise NotFound("There is no such item in this project.")
     if request.method == "GET":
-        return tagged(request, _item_json(item))
-    check_match(request, _item_json(item))
+        return tagged(request, _item_json(item, gold=gold))
+    check_match(request, _item_json(item, gold=gold))
     items_services.delete_items(project_id=project_id, item_ids=[item.pk])
     return Response(status=204)
 
@@ -179,7 +184,7 @@ def asset(request: Request, project_id: int, asset_id: int) -> HttpResponseBase:
     return asset_response(request._request, get_asset(project_id, asset_id), variant=variant)
 
 
-def _item_json(item: Item) -> dict[str, Any]:
+def _item_json(item: Item, *, gold: bool) -> dict[str, Any]:
     found = item.asset
     asset_json = found and {
         "url": reverse("api:asset", args=[item.project_id, found.pk]),
@@ -189,6 +194,6 @@ def _item_json(item: Item) -> dict[str, Any]:
         "size": found.size,
         "digest": found.digest,
     }
-    names = ("row", "external_id", "split", "text", "meta", "created_at", "archived_at")
-    plain = {name: getattr(item, name) for name in names}
+    names = ("row", "external_id", "text", "meta", "created_at", "archived_at")
+    plain = {name: getattr(item, name) for name in names} | {"split": split_seen(item.split, gold=gold)}
     return {"id": item.pk, "asset": asset_json, "imported_labels": imported_classes(item), **plain}

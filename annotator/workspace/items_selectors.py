@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, Func, IntegerField, OuterRef, QuerySet, Value
 from django.http import QueryDict
 
 from annotator.items.models import ImportedLabel, Item
@@ -33,11 +33,11 @@ class Filters:
     labels: str = ""
 
     @classmethod
-    def from_query(cls, query: QueryDict) -> Filters:
+    def from_query(cls, query: QueryDict, *, gold: bool) -> Filters:
         split, labels = query.get("split", ""), query.get("labels", "")
         return cls(
             words=query.get("q", "").replace("\0", "").strip()[:200],
-            split=split if split in Item.Split.values else "",
+            split=split if split in dict(splits_shown(gold=gold)) else "",
             archived=query.get("archived") == "1",
             labels=labels if labels in LABELS else "",
         )
@@ -54,13 +54,29 @@ class Filters:
         return urlencode({key: value for key, value in values.items() if value})
 
 
-def browse(project: Project, filters: Filters, *, archived: bool | None = False) -> QuerySet[Item]:
-    """The items that match. `archived` None: those that are and those that are not, for programs."""
+def split_seen(split: str, *, gold: bool) -> Item.Split:
+    """A split as somebody sees it: who may not know `gold` sees the pool."""
+    return Item.Split.POOL if split == Item.Split.GOLD and not gold else Item.Split(split)
+
+
+def splits_shown(*, gold: bool) -> list[tuple[str, str]]:
+    """Splits to choose from."""
+    return [(key, name) for key, name in Item.Split.choices if gold or key != Item.Split.GOLD]
+
+
+def browse(
+    project: Project, filters: Filters, *, archived: bool | None = False, gold: bool = True
+) -> QuerySet[Item]:
+    """The items that match. `archived` None: those that are and those that are not, for programs.
+
+    Without `gold` gold passes for the pool: who labels must not know it.
+    """
     items = Item.objects.filter(project=project)
     if archived is not None:
         items = items.exclude(archived_at=None) if filters.archived or archived else items.live()
     if filters.split:
-        items = items.filter(split=filters.split)
+        alike = [key for key in Item.Split if split_seen(key, gold=gold) == filters.split]
+        items = items.filter(split__in=alike)
     if filters.words:
         items = items.search(filters.words)
     valid = Annotation.objects.valid().filter(item=OuterRef("pk"))
@@ -71,7 +87,15 @@ def browse(project: Project, filters: Filters, *, archived: bool | None = False)
     elif filters.labels == "skipped":
         items = items.filter(Exists(Skip.objects.filter(item=OuterRef("pk"), withdrawn=False)))
     elif filters.labels == "open":
-        enough = valid.values("item").annotate(n=Count("pk")).filter(n__gte=project.overlap)
+        wanted = Func(
+            Value(project.overlap),
+            Value(project.overlap_share),
+            Value(project.pk),
+            OuterRef("row"),
+            function="labels_wanted",
+            output_field=IntegerField(),
+        )
+        enough = valid.values("item").annotate(n=Count("pk")).filter(n__gte=wanted)
         items = items.filter(~Exists(enough))
     return items.select_related("asset", "imported_label").defer("meta")
 
@@ -121,9 +145,11 @@ def imported_classes(item: Item) -> list[str]:
         return []
 
 
-def neighbours(item: Item, filters: Filters, project: Project) -> tuple[int | None, int | None]:
+def neighbours(
+    item: Item, filters: Filters, project: Project, *, gold: bool
+) -> tuple[int | None, int | None]:
     """Ids of the items before and behind this one under the same filters."""
-    items = browse(project, filters)
+    items = browse(project, filters, gold=gold)
     before = items.filter(row__lt=item.row).order_by("-row").values_list("pk", flat=True).first()
     behind = items.filter(row__gt=item.row).order_by("row").values_list("pk", flat=True).first()
     return before, behind
@@ -141,8 +167,8 @@ class Entry:
     valid: bool
 
 
-def history(item: Item, schema: LabelSchema) -> list[Entry]:
-    """Every revision and skip, newest first; two queries."""
+def history(item: Item, schema: LabelSchema, *, gold: bool) -> list[Entry]:
+    """Every revision and skip, newest first; two queries. Without `gold` checks look as they did to who answered them."""
     looks = {c.key: (c.name, c.colour) for c in schema.classes.all()}
     entries = []
     for each in Annotation.objects.filter(item=item).select_related("annotator", "schema"):
@@ -152,9 +178,12 @@ def history(item: Item, schema: LabelSchema) -> list[Entry]:
         parts = [f"schema version {each.schema.version}"]
         if each.seconds is not None:
             parts.append(f"{each.seconds:.1f} s")
-        if each.served.get("exploration"):
+        served = each.served if gold else each.served.get("shown", each.served)
+        if check := served.get("check"):
+            parts.append("gold" if check["kind"] == "gold" else "asked again")
+        elif served.get("exploration"):
             parts.append("random draw")
-        elif strategy := (each.served.get("strategy") or {}).get("key"):
+        elif strategy := (served.get("strategy") or {}).get("key"):
             parts.append(f"chosen by {strategy}")
         entries.append(
             Entry(

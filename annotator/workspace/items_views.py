@@ -24,6 +24,8 @@ from annotator.workspace.items_selectors import (
     history,
     imported_classes,
     neighbours,
+    split_seen,
+    splits_shown,
     whereabouts,
     with_classes,
 )
@@ -41,9 +43,9 @@ COUNTED = 100_000  # counting stops here: 'more than 100,000'
 def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
     """Items that match the filters, a page at a time."""
     project, can = can_inspect(request.user, project_id)
-    filters = Filters.from_query(request.GET)
+    filters = Filters.from_query(request.GET, gold=can.manage)
     after = request.GET.get("after", "")
-    items = browse(project, filters)
+    items = browse(project, filters, gold=can.manage)
     page = keyset_page(items, key="row", after=key_from(after), size=PAGE)
     found = items.order_by()[: COUNTED + 1].count()
     view = request.GET.get("view") or ("grid" if project.modality == Project.Modality.IMAGE else "table")
@@ -61,7 +63,7 @@ def item_list(request: HttpRequest, project_id: int) -> HttpResponse:
         if found > COUNTED
         else f"{found:,} item{'' if found == 1 else 's'}",
         "view": "grid" if view == "grid" else "table",
-        "splits": Item.Split.choices,
+        "splits": splits_shown(gold=can.manage),
         "labels": LABELS.items(),
     }
     template = (
@@ -76,16 +78,17 @@ def item_detail(request: HttpRequest, project_id: int, item_id: int) -> HttpResp
     """One item with everything people did to it. Annotators, who label blind, may not see this."""
     project, can = can_inspect(request.user, project_id)
     item = _item(project, item_id)
-    filters = Filters.from_query(request.GET)
-    before, behind = neighbours(item, filters, project)
+    filters = Filters.from_query(request.GET, gold=can.manage)
+    before, behind = neighbours(item, filters, project, gold=can.manage)
     schema = project.schema
     context = {
         "project": project,
         "can": can,
         "active_tab": "items",
         "item": item,
+        "split": split_seen(item.split, gold=can.manage),
         "imported": imported_classes(item),
-        "history": history(item, schema),
+        "history": history(item, schema, gold=can.manage),
         "where": whereabouts(item),
         "before": before,
         "behind": behind,

@@ -13,6 +13,7 @@ from annotator.items.models import Item
 from annotator.labeling.models import QueueEntry
 from annotator.labeling.statements import from_json
 from annotator.projects.models import LabelSchema, Project
+from annotator.quality.models import GoldItem
 from annotator.workspace.why import why
 
 SNIPPET = 160  # characters of a text in lists
@@ -33,24 +34,61 @@ class Progress:
     def share(self) -> float:
         return self.complete / self.items if self.items else 0.0
 
+    @property
+    def percent(self) -> int:
+        """Whole, rounded down: nothing that one answer changes."""
+        return int(100 * self.share)
 
-PROGRESS = """
+
+ANSWERED = """
 WITH answered AS (
   SELECT a.item_id, count(*) AS n, count(*) FILTER (WHERE a.created_at > now() - interval '1 day') AS today
   FROM labeling_annotation a WHERE a.project_id = %(project)s AND a.current AND a.state = 'submitted'
   GROUP BY a.item_id
 )
+"""
+PROGRESS = f"""{ANSWERED}
 SELECT count(*) FILTER (WHERE n >= p.overlap), count(*), coalesce(sum(n), 0), coalesce(sum(today), 0)
 FROM answered, projects_project p WHERE p.id = %(project)s
-"""
+"""  # noqa: S608 - constant text
+# Where items differ in what they want, or some are gold, each has to be looked at. Answers to gold count under quality alone.
+PROGRESS_BY_ITEM = f"""{ANSWERED}
+SELECT count(*) FILTER (WHERE i.split = 'pool' AND n >= labels_wanted(p.overlap, p.overlap_share, p.id, i.row)),
+       count(*) FILTER (WHERE i.split = 'pool'), coalesce(sum(n) FILTER (WHERE i.split <> 'gold'), 0),
+       coalesce(sum(today) FILTER (WHERE i.split <> 'gold'), 0)
+FROM answered JOIN items_item i ON i.id = answered.item_id, projects_project p WHERE p.id = %(project)s
+"""  # noqa: S608 - constant text
 
 
 def progress(project: Project) -> Progress:
     """Counts of items and answers."""
+    differ = project.overlap > 1 and project.overlap_share < 1
+    by_item = differ or GoldItem.objects.filter(project=project).exists()
     with connection.cursor() as cursor:
-        cursor.execute(PROGRESS, {"project": project.pk})
+        cursor.execute(PROGRESS_BY_ITEM if by_item else PROGRESS, {"project": project.pk})
         complete, started, answers, today = cursor.fetchone()
     return Progress(_pool_size(project), complete, started, int(answers), int(today))
+
+
+@dataclass(frozen=True)
+class OwnWork:
+    """What one person did: answers that count, and those of the last day."""
+
+    answers: int
+    today: int
+
+
+OWN = """
+SELECT count(*), count(*) FILTER (WHERE created_at > now() - interval '1 day')
+FROM labeling_annotation WHERE project_id = %s AND annotator_id = %s AND current AND state = 'submitted'
+"""
+
+
+def own_work(project_id: int, user_id: int) -> OwnWork:
+    """Each answer counts, whatever it was an answer to: this tells nobody what is gold or asked again."""
+    with connection.cursor() as cursor:
+        cursor.execute(OWN, [project_id, user_id])
+        return OwnWork(*cursor.fetchone())
 
 
 def _pool_size(project: Project) -> int:

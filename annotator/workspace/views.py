@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,12 +11,15 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from annotator.accounts.models import User
 from annotator.jobs.models import Job
 from annotator.jobs.selectors import job_title, worker_state
+from annotator.learning.evidence import helping_of
 from annotator.learning.selectors import health, learning_curve, model_in_use
 from annotator.modalities import modality
 from annotator.projects.access import can_annotate, can_inspect, can_view
 from annotator.projects.models import LabelClass, Project
+from annotator.quality import serving
 from annotator.workspace import selectors
 
 RECENT_JOBS = 4
@@ -66,7 +69,7 @@ def screen_config(project: Project, version: int, classes: list[LabelClass]) -> 
     }
 
 
-PARTS = ("figures", "jobs", "people", "queue")
+PARTS = ("figures", "evidence", "jobs", "people", "queue")
 
 
 @login_required
@@ -79,6 +82,11 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     wanted = (part,) if part in PARTS else PARTS
     if "figures" in wanted:
         context |= {"progress": selectors.progress(project), **_measured(project)}
+        if not can.inspect and serving.conceals(project.pk):
+            # Exact figures that one's answer to an item does not change would give away that it was a check.
+            context["own"] = selectors.own_work(project.pk, cast(User, request.user).pk)
+    if "evidence" in wanted:
+        context["helping"] = helping_of(project)
     if can.inspect and "jobs" in wanted:
         recent = Job.objects.filter(project=project).order_by("-pk")[:RECENT_JOBS]
         context |= {"jobs": [(job, job_title(job)) for job in recent], "worker": worker_state()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from annotator.quality.serving import general
+
 
 def why(served: dict[str, Any]) -> dict[str, Any]:
     """A headline for people and the facts behind it."""
@@ -23,9 +25,8 @@ def why(served: dict[str, Any]) -> dict[str, Any]:
 def blind(served: dict[str, Any]) -> dict[str, Any]:
     """`served` without the model's view of the item: which classes it wavers between, and how much."""
     reason = served.get("reason") or {}
-    if not reason.keys() & {"classes", "labels", "probabilities"}:
-        return served
-    return served | {"reason": {"kind": reason.get("kind"), "text": "Ranked high by the strategy in use."}}
+    told = general(reason)
+    return served if told is reason else served | {"reason": told}
 
 
 def _headline(reason: dict[str, Any]) -> str:

@@ -37,11 +37,37 @@ def test_top_k_are_the_largest_in_order(to, data):
 
 @LIBRARIES
 @pytest.mark.parametrize("k", [1, 3, 8])
-def test_smallest_k_are_the_smallest_of_each_row(to, k):
+def test_the_smallest_values_of_each_row_are_found(to, k):
     matrix = np.random.default_rng(0).random((6, 8))
-    index = np.array(arrays.to_numpy(arrays.smallest_k(to(matrix), k)))
-    found = np.sort(np.take_along_axis(matrix, index, axis=1), axis=1)
+    found = np.sort(arrays.to_numpy(arrays.smallest_values(to(matrix), k)), axis=1)
     np.testing.assert_array_equal(found, np.sort(matrix, axis=1)[:, :k])
+
+
+@LIBRARIES
+def test_sums_by_label_count_each_row_once_by_its_weight(to):
+    rows, label = np.random.default_rng(0).random((30, 4)), np.random.default_rng(1).integers(0, 3, 30)
+    weights = np.random.default_rng(2).random(30)
+    for heavy in (None, weights):
+        found = arrays.sum_by_label(to(rows), to(label), 5, None if heavy is None else to(heavy))
+        expected = np.zeros((5, 4))
+        np.add.at(expected, label, rows if heavy is None else rows * heavy[:, None])
+        np.testing.assert_allclose(arrays.to_numpy(found), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 64, 1 << 26])
+def test_sums_by_products_are_those_by_addition(monkeypatch, block):
+    """As on a GPU, where adding by index would give another sum each time."""
+    rows, label = np.random.default_rng(0).random((30, 4)), np.random.default_rng(1).integers(0, 3, 30)
+    weights = np.random.default_rng(2).random(30)
+    monkeypatch.setattr(torch.Tensor, "index_add", None)
+    monkeypatch.setattr(arrays, "on_cpu", lambda _: False)
+    monkeypatch.setattr(arrays, "_BLOCK_ELEMENTS_GPU", block)
+    for heavy in (None, weights):
+        found = arrays.sum_by_label(
+            torch.tensor(rows), torch.tensor(label), 5, None if heavy is None else torch.tensor(heavy)
+        )
+        expected = arrays.sum_by_label(rows, label, 5, heavy)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 
 @LIBRARIES

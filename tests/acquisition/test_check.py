@@ -60,6 +60,14 @@ def wordless(pool, labeled, n, rng):
     return rank_by_utility(pool, np.sin(pool.ids), n, rng, explain=lambda row: {"kind": np.int64(3)})
 
 
+def silent(pool, labeled, n, rng):
+    return rank_by_utility(pool, np.full(len(pool), np.nan), n, rng)
+
+
+def constant(pool, labeled, n, rng):
+    return rank_by_utility(pool, np.ones(len(pool)), n, rng)
+
+
 PROBA = frozenset({"proba"})
 
 
@@ -75,11 +83,18 @@ PROBA = frozenset({"proba"})
         (needs_features_in_secret, {}, "needs only what it declares"),
         (lowest_first, {"needs": PROBA}, "orders by utility unless batch aware"),
         (wordless, {}, "gives reasons"),
+        (silent, {}, "has an opinion"),
+        (silent, {"batch_aware": True}, "has an opinion"),
+        (constant, {}, "has an opinion"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_breach_is_found(function, options, finding):
     assert finding in broken(made(function, **options))
+
+
+def test_a_batch_chosen_jointly_may_have_one_utility_for_all():
+    assert "has an opinion" not in broken(made(constant, batch_aware=True))
 
 
 def test_nothing_is_found_where_nothing_is_wrong():

@@ -1,5 +1,7 @@
 """Every registered strategy keeps the contract: a new one is tested before its author writes a test."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ import torch
 from acquisition import check, registry
 from acquisition.pool import Labeled, Pool
 
-STRATEGIES = registry.available()
+# Adapters of other libraries are tested in test_adapters.py: most of them are slow.
+STRATEGIES = [strategy for strategy in registry.available() if not strategy.source]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.spec.key)
 
 
@@ -18,24 +21,19 @@ def test_strategy_keeps_the_contract(one, strategy):
 
 
 @EVERY
-def test_ranking_is_the_same_on_numpy_and_torch(strategy):
+@pytest.mark.parametrize("outlier", [False, True], ids=["plain", "outlier class"])
+def test_ranking_is_the_same_on_numpy_and_torch(strategy, outlier):
     for task in sorted(strategy.spec.tasks):
-        pool, labeled = check.example(80, task=task)
-        on_torch = Pool(
-            pool.ids,
-            proba=torch.tensor(pool.proba),
-            draws=torch.tensor(pool.draws),
-            features=torch.tensor(pool.features),
-            cost=pool.cost,
-            group=pool.group,
-            multi_label=pool.multi_label,
+        pool, labeled = check.example(80, task=task, outlier=outlier)
+        on_torch = dataclasses.replace(
+            pool,
+            **{
+                name: torch.tensor(getattr(pool, name)) for name in ("proba", "draws", "previous", "features")
+            },
         )
-        known = Labeled(
-            ids=labeled.ids,
-            n_classes=labeled.n_classes,
-            features=torch.tensor(labeled.features),
-            targets=torch.tensor(labeled.targets),
-            multi_label=labeled.multi_label,
+        known = dataclasses.replace(
+            labeled,
+            **{name: torch.tensor(getattr(labeled, name)) for name in ("features", "proba", "targets")},
         )
         expected = strategy.select(pool, labeled, 40, np.random.default_rng(3))
         ranking = strategy.select(on_torch, known, 40, np.random.default_rng(3))
@@ -59,6 +57,7 @@ def test_single_precision_features_and_probabilities_are_enough(strategy):
             pool.ids,
             proba=pool.proba.astype(np.float32),
             draws=pool.draws.astype(np.float32),
+            previous=pool.previous.astype(np.float32),
             features=pool.features.astype(np.float16),
             multi_label=pool.multi_label,
         )

@@ -13,6 +13,7 @@ from acquisition.compose import (
     exploration_order,
     serve_order,
     stochastic_top_k,
+    weights_beyond,
 )
 from acquisition.errors import ParameterError, UtilityError
 from acquisition.pool import Pool
@@ -247,6 +248,23 @@ def test_a_ranking_is_served_in_its_own_order_unless_it_is_loosened():
     assert np.all(loose.propensity < 1)
 
 
+def test_what_filters_hold_back_comes_after_everything_and_is_explored_all_the_same():
+    ranking, held = ranked(rng(0).random(10), 10), np.array([900, 800, 700])
+    whole = compose.serve(ranking, 12, jointly=False, beta=2.0, seed=1, rng=rng(), held=held)
+    assert set(whole.ids[:10].tolist()) == set(ranking.ids.tolist())
+    assert whole.ids[10:].tolist() == [900, 800]
+    assert whole.propensity[10:].tolist() == [1, 1]
+    some = [
+        compose.serve(ranking, 1, jointly=False, beta=2.0, share=0.5, seed=seed, rng=rng(seed), held=held)
+        for seed in range(600)
+    ]
+    from_held = [served for served in some if served.ids[0] in held]
+    assert all(served.explore[0] for served in from_held)
+    # Half of the draws explore thirteen items alike.
+    assert {float(served.propensity[0]) for served in from_held} == {0.5 / 13}
+    assert len(from_held) / 600 == pytest.approx(0.5 * 3 / 13, abs=0.04)
+
+
 def test_a_batch_chosen_jointly_is_never_loosened_but_explored():
     ranking = ranked(rng(0).random(50), 20)
     served = compose.serve(ranking, 20, jointly=True, beta=1.0, share=0.3, seed=1, rng=rng())
@@ -317,3 +335,29 @@ def test_the_mode_that_fits_takes_any_utility():
     assert sorted(served.ids.tolist()) == list(range(6))
     with pytest.raises(UtilityError, match="softrank"):
         compose.serve(ranking, 6, jointly=False, beta=2.0, seed=1, rng=rng())
+
+
+def test_what_exploration_finds_far_behind_has_the_weight_it_has_in_the_whole_ranking():
+    """Without it, an unlikely item drawn by exploration would look as likely as any other behind the window."""
+    utility = rng(0).random(3000)
+    draw = stochastic_top_k(utility, 3000, beta=4.0, rng=rng(1))
+    order = exploration_order(3, np.arange(3000))
+    whole = serve_order(draw.positions, draw.q, order, 0.3, 60, 3000, rng(2))
+    behind = np.setdiff1d(order[:60], draw.positions[:100])
+    places = np.argsort(draw.positions)[behind]
+    beyond = dict(zip(behind.tolist(), weights_beyond(draw.q, 0, places).tolist(), strict=True))
+    told = serve_order(draw.positions[:100], draw.q[:100], order, 0.3, 60, 3000, rng(2), beyond)
+    alike = serve_order(draw.positions[:100], draw.q[:100], order, 0.3, 60, 3000, rng(2))
+    assert told.ids.tolist() == whole.ids.tolist() == alike.ids.tolist()
+    np.testing.assert_allclose(told.propensity, whole.propensity, rtol=1e-6)
+    assert not np.allclose(alike.propensity, whole.propensity, rtol=0.1)
+
+
+def test_behind_a_certain_draw_nothing_weighs_anything():
+    assert weights_beyond(np.array([0.5, 1.0, 0.5, 1.0]), 0, np.array([0, 1, 2, 3])).tolist() == [
+        0.5,
+        0.5,
+        0,
+        0,
+    ]
+    assert weights_beyond(np.array([0.5, 1.0, 0.5, 1.0]), 2, np.array([2, 3])).tolist() == [0.5, 0.5]

@@ -2,8 +2,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
 
-from acquisition.curves import CurveError, area_under_curve, bootstrap_interval, labels_to, paired_difference
+from acquisition.curves import (
+    CurveError,
+    area_under_curve,
+    bootstrap_interval,
+    labels_saved,
+    labels_to,
+    mean_interval,
+    paired_difference,
+    rising,
+    saved_at_common_level,
+)
 
 
 def rng(seed=0):
@@ -66,3 +77,61 @@ def test_one_value_has_an_interval_of_no_width_and_none_has_no_interval():
         bootstrap_interval([], rng=rng())
     with pytest.raises(CurveError):
         paired_difference([1, 2], [1], rng=rng())
+
+
+def test_students_interval_is_wider_than_the_bootstraps_for_few_seeds():
+    values = [0.80, 0.82, 0.81, 0.85, 0.79]
+    student = mean_interval(values)
+    # t with four degrees of freedom is 2.776.
+    half = 2.776 * np.std(values, ddof=1) / np.sqrt(5)
+    assert student.high - student.estimate == pytest.approx(half, rel=1e-3)
+    narrow = bootstrap_interval(values, rng=rng())
+    assert student.high - student.low > narrow.high - narrow.low
+    assert mean_interval([0.5]) == mean_interval([0.5, 0.5, 0.5])
+    with pytest.raises(CurveError):
+        mean_interval([])
+
+
+def test_a_rising_curve_pools_what_falls():
+    assert rising(np.array([0.1, 0.3, 0.2, 0.4])).tolist() == pytest.approx([0.1, 0.25, 0.25, 0.4])
+    assert rising(np.array([3.0, 2.0, 1.0])).tolist() == pytest.approx([2, 2, 2])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_rising_curves_are_what_isotonic_regression_gives(values):
+    expected = IsotonicRegression().fit_transform(np.arange(len(values)), values)
+    assert rising(np.array(values)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_labels_saved_are_counted_at_the_level_both_reach():
+    labels = [10, 20, 30, 40]
+    random = np.array([[0.5, 0.6, 0.7, 0.8]])
+    ours = np.array([[0.6, 0.8, 0.85, 0.9]])
+    assert labels_saved(labels, ours, random, rng=rng()).estimate == pytest.approx(20)
+    assert labels_saved(labels, random, ours, rng=rng()).estimate == pytest.approx(-20)
+    assert labels_saved(labels, random, random, rng=rng()).estimate == 0
+
+
+def test_seeds_that_differ_give_an_interval_that_covers_both_signs():
+    labels = np.arange(10, 60, 10)
+    base = np.linspace(0.5, 0.7, 5)
+    noise = rng(1).normal(size=(2, 5, 1)) * 0.05
+    found = labels_saved(labels, base + noise[0], base + noise[1], rng=rng(2))
+    assert found.low < 0 < found.high
+    clear = labels_saved(labels, base + 0.1 + 0.01 * noise[0], base + 0.01 * noise[1], rng=rng(2))
+    assert clear.low > 10
+
+
+def test_curves_of_other_lengths_are_compared_where_both_have_been():
+    saved = saved_at_common_level(
+        np.array([10, 20, 40, 80.0]),
+        np.array([0.5, 0.7, 0.8, 0.9]),
+        np.array([10, 20.0]),
+        np.array([0.5, 0.6]),
+    )
+    assert saved == pytest.approx(5)
+
+
+def test_labels_saved_refuse_curves_that_do_not_fit():
+    with pytest.raises(CurveError):
+        labels_saved([1, 2], np.ones((2, 3)), np.ones((2, 2)), rng=rng())

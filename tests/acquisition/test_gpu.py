@@ -6,6 +6,7 @@ import torch
 
 from acquisition import registry, scores
 from acquisition.check import example
+from acquisition.clustering import k_means
 from acquisition.pool import Labeled, Pool
 
 pytestmark = [
@@ -19,13 +20,15 @@ def test_ranking_on_cuda_is_that_on_numpy(strategy):
     for task in sorted(strategy.spec.tasks):
         pool, known = example(80, task=task)
         signals = {
-            name: torch.tensor(getattr(pool, name), device="cuda") for name in ("proba", "draws", "features")
+            name: torch.tensor(getattr(pool, name), device="cuda")
+            for name in ("proba", "draws", "previous", "features")
         }
         on_cuda = Pool(pool.ids, multi_label=pool.multi_label, **signals)
         labeled = Labeled(
             ids=known.ids,
             n_classes=known.n_classes,
             features=torch.tensor(known.features, device="cuda"),
+            proba=torch.tensor(known.proba, device="cuda"),
             targets=torch.tensor(known.targets, device="cuda"),
             multi_label=known.multi_label,
         )
@@ -34,6 +37,16 @@ def test_ranking_on_cuda_is_that_on_numpy(strategy):
         np.testing.assert_allclose(ranking.utility, expected.utility, rtol=1e-9)
         np.testing.assert_array_equal(ranking.order, expected.order)
         assert ranking.reason(ranking.order[0])["kind"]
+
+
+def test_k_means_repeats_itself_under_one_seed():
+    features = torch.tensor(
+        np.random.default_rng(0).normal(size=(100_000, 64)).astype(np.float32), device="cuda"
+    )
+    first, *others = (k_means(features, 50, np.random.default_rng(3)) for _ in range(4))
+    for other in others:
+        np.testing.assert_array_equal(other.label, first.label)
+        assert torch.equal(other.centres, first.centres)
 
 
 def test_scores_stay_on_the_device():

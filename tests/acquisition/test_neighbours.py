@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.spatial import distance
 
-from acquisition import neighbours
+from acquisition import clustering, neighbours, space
 from acquisition.clustering import k_means
 from acquisition.errors import PoolError
 
@@ -16,7 +16,8 @@ def rng(seed=0):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK_ENTRIES", 64)
+    monkeypatch.setattr(space, "_ENTRIES_CPU", 64)
+    monkeypatch.setattr(space, "_ROWS_LEAST", 1)
 
 
 @LIBRARIES
@@ -39,24 +40,18 @@ def test_neighbours_are_at_most_the_others():
 def test_duplicates_are_at_distance_zero_even_far_from_the_origin():
     points = np.repeat(rng().normal(size=(3, 50)) + 1000, 2, axis=0).astype(np.float32)
     assert np.all(neighbours.neighbour_distances(points, 1) == 0)
-    assert np.all(neighbours.min_distance(points, points[::2]) == 0)
+    nearest = neighbours.nearest_index(points, points[::2])
+    assert np.all(neighbours.distance_to(points, points[::2], nearest) == 0)
 
 
 @LIBRARIES
 @pytest.mark.usefixtures("small_blocks")
-def test_min_distance_is_updated_as_centres_arrive(to):
-    points, centres = rng(0).normal(size=(50, 4)), rng(1).normal(size=(6, 4))
-    whole = distance.cdist(points, centres).min(axis=1)
-    stepwise = neighbours.min_distance(to(points), to(centres[:2]))
-    for one in range(2, 6):
-        stepwise = neighbours.min_distance(to(points), to(centres[one : one + 1]), stepwise)
-    np.testing.assert_allclose(np.asarray(stepwise), whole, rtol=1e-9)
-    np.testing.assert_allclose(np.asarray(neighbours.min_distance(to(points), to(centres))), whole, rtol=1e-9)
-
-
-def test_without_centres_everything_is_infinitely_far():
-    assert np.all(np.isinf(neighbours.min_distance(np.ones((3, 2)), np.ones((0, 2)))))
-    assert neighbours.min_distance(np.ones((1, 2)), np.ones((0, 2)), np.array([4.0])).tolist() == [4]
+def test_neighbours_may_be_sought_among_the_first_rows(to):
+    points = rng().normal(size=(40, 6))
+    full = distance.cdist(points, points)
+    np.fill_diagonal(full, np.inf)
+    found = np.sort(np.asarray(neighbours.neighbour_distances(to(points), 3, among=9)), axis=1)
+    np.testing.assert_allclose(found, np.sort(full[:, :9], axis=1)[:, :3], rtol=1e-9)
 
 
 def test_half_precision_features_are_computed_in_single():
@@ -104,3 +99,43 @@ def test_features_that_are_not_finite_are_refused():
     points[3, 1] = np.nan
     with pytest.raises(PoolError, match="NaN"):
         k_means(points, 2, rng())
+
+
+def inertia(points, clusters):
+    return float((distance.cdist(points, np.asarray(clusters.centres)).min(axis=1) ** 2).sum())
+
+
+def test_centres_learned_from_a_sample_are_nearly_as_good(monkeypatch):
+    points = 3 * rng(0).normal(size=(20, 8))[rng(1).integers(0, 20, 6_000)] + rng(2).normal(size=(6_000, 8))
+    whole = np.median([inertia(points, k_means(points, 20, rng(seed))) for seed in range(5)])
+    monkeypatch.setattr(clustering, "ROWS_PER_CLUSTER", 50)
+    sampled = np.median([inertia(points, k_means(points, 20, rng(seed))) for seed in range(5)])
+    assert sampled < 1.1 * whole
+
+
+@LIBRARIES
+def test_heavy_rows_draw_the_centre(to):
+    points = np.array([[0.0], [1.0], [10.0]])
+    clusters = k_means(to(points), 1, rng(), weights=np.array([3.0, 1.0, 1.0]))
+    np.testing.assert_allclose(np.asarray(clusters.centres), [[11 / 5]])
+
+
+def test_weights_count_in_a_sample_as_they_do_in_all_rows(monkeypatch):
+    monkeypatch.setattr(clustering, "ROWS_PER_CLUSTER", 200)
+    points = np.concatenate([rng(0).normal(size=(3_000, 2)), 50 + rng(1).normal(size=(30, 2))])
+    weights = np.concatenate([np.full(3_000, 0.01), np.ones(30)])
+    rows, counted = clustering._sample(len(points), 200, weights, rng(2))
+    # Few rows carry half of the weight: all of them come, and sums are kept.
+    assert np.isin(np.arange(3_000, 3_030), rows).all()
+    estimates = [clustering._sample(len(points), 200, weights, rng(seed))[1].sum() for seed in range(200)]
+    assert np.mean(estimates) == pytest.approx(weights.sum(), rel=0.02)
+    assert len(rows) == len(counted) == 200
+
+
+@LIBRARIES
+@pytest.mark.parametrize("among", [None, 9])
+def test_members_are_compared_with_each_other_only(to, among):
+    points, members = rng(1).normal(size=(40, 3)), np.arange(3, 33, 2)
+    expected = neighbours.neighbour_distances(points[members], 3, among=among)
+    found = neighbours.neighbour_distances(to(points), 3, among=among, members=members)
+    np.testing.assert_allclose(np.sort(np.asarray(found), axis=1), np.sort(expected, axis=1), rtol=1e-12)

@@ -67,3 +67,15 @@ def test_no_parameters_know_none():
 def test_a_faulty_property_is_refused_when_it_is_declared(schema, words):
     with pytest.raises(StrategyError, match=words):
         params.check_properties({"k": schema})
+
+
+def test_parameters_of_a_signal_are_for_whoever_makes_it_and_not_for_the_strategy():
+    properties = {
+        "k": {"type": "integer", "default": 3, "title": "k"},
+        "members": {"type": "integer", "default": 10, "title": "Members", "x-signal": "draws"},
+        "depth": {"type": "integer", "default": 2, "title": "Depth", "x-signal": "tree"},
+    }
+    values = params.validate(properties, {"k": 4, "members": 7})
+    assert params.for_strategy(properties, values) == {"k": 4}
+    assert params.for_signal(properties, values, "draws") == {"members": 7}
+    assert params.for_signal(properties, {}, "tree") == {"depth": 2}

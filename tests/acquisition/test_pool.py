@@ -46,6 +46,16 @@ def test_ids_become_int64_numpy_whatever_they_were():
         ({"draws": PROBA}, "shape"),
         ({"draws": np.stack([PROBA, 2 * PROBA], axis=2)}, "Pool.draws"),
         ({"proba": PROBA, "draws": np.full((3, 4, 2), 0.25)}, "classes"),
+        ({"previous": PROBA[:2]}, "shape"),
+        ({"previous": PROBA.astype(np.float16)}, "float32 or float64"),
+        ({"previous": np.zeros((3, 2), np.int64)}, "float32 or float64"),
+        ({"previous": np.where(PROBA == 0.8, np.nan, PROBA)}, "Pool.previous .* finite"),
+        ({"previous": PROBA * 0.9}, "Pool.previous rows must sum to 1"),
+        ({"proba": PROBA, "previous": np.full((3, 4), 0.25)}, "Pool.previous has 4 classes"),
+        ({"outlier": True}, "index of a class"),
+        ({"outlier": "none"}, "index of a class"),
+        ({"outlier": -1}, "Pool.outlier is -1"),
+        ({"proba": PROBA, "outlier": 2}, "Pool.outlier is 2"),
         ({"features": np.ones((3, 2), np.int64)}, "floating"),
         ({"features": np.ones((2, 2))}, "shape"),
         ({"cost": np.array([1.0, 0.0, 2.0])}, "above zero"),
@@ -61,6 +71,29 @@ def test_a_faulty_pool_is_refused_in_words(fields, words):
 
 def test_multi_label_rows_need_not_sum_to_one():
     assert Pool(IDS, proba=np.array([[1.0, 1.0], [0, 0], [0.3, 0.1]]), multi_label=True).task == "multi"
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.tensor], ids=["numpy", "torch"])
+def test_probabilities_of_the_round_before_may_be_missing_for_whole_rows(library):
+    previous = PROBA.copy()
+    previous[1] = np.nan
+    pool = Pool(IDS, previous=library(previous))
+    assert pool.signals == {"previous"}
+    assert pool.n_classes == 2
+    nothing = Pool(IDS, proba=library(PROBA), previous=library(np.full((3, 2), np.nan)))
+    assert nothing.signals == {"proba", "previous"}
+
+
+def test_the_class_of_outliers_is_kept_when_rows_are_taken():
+    pool = Pool(IDS, proba=PROBA, previous=PROBA[::-1].copy(), outlier=1).take(np.array([2]))
+    assert pool.outlier == 1
+    assert pool.previous.tolist() == [[0.2, 0.8]]
+    assert Pool(IDS, outlier=5).outlier == 5
+
+
+def test_what_the_model_says_of_labelled_items_may_be_missing_for_whole_rows():
+    proba = np.array([[0.5, 0.5], [np.nan, np.nan], [0.1, 0.9]])
+    assert Labeled(ids=IDS, n_classes=2, proba=proba).proba is proba
 
 
 def test_rounding_of_row_sums_is_forgiven():
@@ -112,6 +145,10 @@ def test_class_counts_include_classes_never_seen():
         {"targets": np.array([0, 1, 1]), "multi_label": True},
         {"targets": np.ones((3, 2)), "multi_label": True},
         {"features": np.ones((2, 3))},
+        {"proba": np.ones((2, 2)) / 2},
+        {"proba": np.ones((3, 4)) / 4},
+        {"proba": np.ones((3, 2))},
+        {"proba": np.array([[0.5, 0.5], [np.nan, 1.0], [0.1, 0.9]])},
     ],
 )
 def test_a_faulty_labelled_set_is_refused(fields):
@@ -126,6 +163,11 @@ def test_a_faulty_labelled_set_is_refused(fields):
         ({"proba": PROBA}, {}, "classes"),
         ({"features": np.ones((3, 2))}, {"features": np.ones((1, 3))}, "width"),
         ({"features": np.ones((3, 2))}, {"features": torch.ones((1, 2))}, "libraries"),
+        (
+            {"proba": np.full((3, 3), 1 / 3)},
+            {"proba": torch.full((1, 3), 1 / 3)},
+            "Labeled.proba belong to different",
+        ),
         ({}, {"ids": np.array([7])}, "in the pool"),
     ],
 )

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquisition import ranking as ranking_module
 from acquisition.errors import UtilityError
 from acquisition.pool import Pool
 from acquisition.ranking import rank_by_order, rank_by_utility
@@ -140,3 +141,20 @@ def test_a_ranking_of_nothing_has_no_reasons():
     assert ranking.reasons([]) == []
     with pytest.raises(UtilityError, match="empty"):
         ranking.reason(1)
+
+
+@pytest.mark.parametrize("pattern", ["random", "rising", "falling", "equal", "every step-th high", "rounded"])
+def test_the_few_best_of_many_are_found_by_a_sample_whatever_the_pattern(pattern):
+    size = 5 * ranking_module._PROBES + 3
+    values = np.random.default_rng(0).random(size)
+    values = {
+        "random": values,
+        "rising": np.sort(values),
+        "falling": -np.sort(values),
+        "equal": np.ones(size),
+        "every step-th high": values + (np.arange(size) % 5 == 0),
+        "rounded": np.round(values, 2),
+    }[pattern]
+    ordered = np.sort(values)[::-1]
+    for n in (1, 2, 100, 5_000, size // 2, size - 1):
+        assert ranking_module._nth_largest(values, n) == ordered[n - 1]

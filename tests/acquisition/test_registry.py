@@ -77,7 +77,12 @@ def test_only_what_fits_is_offered():
     assert "margin" not in keys(registry.available(signals=["features"]))
     assert "margin" in keys(registry.available(task="multi", signals=["proba"]))
     assert keys(registry.available(task="detection")) == []
-    assert keys(registry.available()) == sorted(keys(registry.available()))
+
+
+def test_own_strategies_come_first_and_each_by_its_title() -> None:
+    offered = [(each.source, each.spec.title.casefold()) for each in registry.available()]
+    assert offered == sorted(offered)
+    assert offered[0][0] == ""
 
 
 def test_a_plug_in_is_found_beside_the_built_ins(plugins):
@@ -92,6 +97,7 @@ def test_a_plug_in_is_found_beside_the_built_ins(plugins):
 def test_a_crashing_plug_in_is_reported_and_the_others_work(plugins, caplog):
     plugins(
         crashing=ImportError("no such module"),
+        leaving=SystemExit(3),
         strange=object(),
         taken=made("margin"),
         oldest=made(),
@@ -99,8 +105,9 @@ def test_a_crashing_plug_in_is_reported_and_the_others_work(plugins, caplog):
     with caplog.at_level(logging.CRITICAL, logger="acquisition.registry"):
         assert {"oldest", "margin", "random"} <= set(keys(registry.available()))
     failures = {failure.name: failure.error for failure in registry.plugin_failures()}
-    assert set(failures) == {"crashing", "strange", "taken"}
+    assert set(failures) == {"crashing", "leaving", "strange", "taken"}
     assert "no such module" in failures["crashing"]
+    assert failures["leaving"] == "SystemExit: 3"
     assert "@strategy" in failures["strange"]
     assert "taken" in failures["taken"]
     assert registry.get("margin").spec.title == "Margin"

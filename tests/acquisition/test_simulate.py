@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from acquisition import presets
 from acquisition.curves import area_under_curve
 from acquisition.errors import PoolError
-from acquisition.simulate import accuracy, replay
+from acquisition.presets import Plan
+from acquisition.simulate import accuracy, follow, plan_of, replay
 
 CLASSES = 4
 
@@ -110,16 +112,17 @@ def test_parameters_reach_the_strategy_and_cold_start_is_another(data):
 def test_multi_label_targets_are_learned_too(data):
     both = {name: np.eye(CLASSES, dtype=bool)[data[name]] for name in ("targets", "test_targets")}
 
-    def frequencies(features, targets, queries, _share):
-        return [np.tile(targets.mean(axis=0), (len(query), 1)) for query in queries]
+    def one_by_one(features, targets, queries, share):
+        return fit_predict(features, targets.argmax(axis=1), queries, share)
 
-    result = replay(**{**data, **both}, fit_predict=frequencies, strategy="entropy", batches=[10, 10], seed=0)
-    assert result.score[-1] == pytest.approx(0.75)
+    result = replay(**{**data, **both}, fit_predict=one_by_one, strategy="entropy", batches=[10, 50], seed=0)
+    assert result.score[-1] > 0.8
 
 
-def test_accuracy_counts_rows_or_labels():
+def test_accuracy_counts_rows_and_of_many_labels_all_must_be_right():
     assert accuracy(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
-    assert accuracy(np.array([[True, False]]), np.array([[0.9, 0.8]])) == 0.5
+    targets = np.array([[True, False], [True, False], [False, False]])
+    assert accuracy(targets, np.array([[0.9, 0.8], [0.9, 0.2], [0.1, 0.1]])) == pytest.approx(2 / 3)
 
 
 def test_targets_of_another_length_are_refused(data):
@@ -173,3 +176,147 @@ def test_more_than_a_batch_can_be_chosen_together(data):
     ]
     assert first[0] == first[1] != first[2]
     assert len(first[2]) == 10
+
+
+def test_each_batch_is_told_and_may_end_the_replay(data):
+    told = []
+
+    def stop(labels):
+        told.append(labels)
+        if labels == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay(**data, fit_predict=fit_predict, strategy="random", batches=[10] * 5, seed=0, on_batch=stop)
+    assert told == [10, 20]
+
+
+def test_signals_are_asked_for_once_there_is_a_model(data):
+    asked = []
+
+    def cost(who, features):
+        asked.append((who.strategy.spec.needs, len(features)))
+        return {"cost": np.ones(len(features))}
+
+    replay(**data, fit_predict=fit_predict, strategy="margin", batches=[30, 30, 30], seed=0, signals=cost)
+    assert asked == [(frozenset({"proba"}), 570), (frozenset({"proba"}), 540)]
+
+
+def test_a_preset_begins_typically_and_goes_on_by_doubts(data):
+    def ids(strategy, batches, **options):
+        return replay(
+            **data, fit_predict=fit_predict, strategy=strategy, batches=batches, seed=3, **options
+        ).ids.tolist()
+
+    early = {"params": {"labels_per_class": 10}}
+    typical = ids("typicality", [20, 20, 10])
+    assert ids("automatic", [20, 20], **early) == typical[:40]
+    assert ids("automatic", [20, 20, 10], **early) != typical
+    soon = {"params": {"labels_per_class": 0}}
+    assert ids("automatic", [20, 20], **soon) == ids("margin", [20, 20], cold_start="typicality")
+    assert len(set(ids("rare_classes", [20, 20], **soon))) == 40
+
+
+def margins_within(**options):
+    """Margin behind these hard filters, begun at random."""
+    then = presets.single("margin", **options)
+    return follow(Plan(start=(presets.single("random"),), then=(then,), labels_per_class=0, strict=True))
+
+
+@pytest.fixture
+def seen():
+    """What the model says of the pool before each batch but the first, and the function that keeps it."""
+    kept = []
+
+    def fit(features, targets, queries, share):
+        found = fit_predict(features, targets, queries, share)
+        kept.append(found[0])
+        return found
+
+    return kept, fit
+
+
+@pytest.mark.parametrize(
+    ("options", "passes"),
+    [
+        ({"min_confidence": 0.9}, lambda proba: proba.max(axis=1) >= 0.9),
+        ({"max_outlier": 0.05}, lambda proba: proba[:, 3] <= 0.05),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_hard_filters_hold_back_in_a_replay_what_they_hold_back_in_a_round(data, seen, options, passes):
+    kept, fit = seen
+    given = {**data, "fit_predict": fit, "batches": [60, 20], "seed": 0, "outlier": 3}
+    filtered = replay(**given, strategy=margins_within(**options)).ids
+    proba = kept[0]
+    assert passes(proba)[filtered[60:]].all()
+    plain = replay(**given, strategy=margins_within()).ids
+    assert filtered[:60].tolist() == plain[:60].tolist()
+    assert not passes(proba)[plain[60:]].all()
+
+
+def test_what_is_held_back_fills_the_batch_least_likely_outliers_first(data, seen):
+    kept, fit = seen
+    strategy = margins_within(max_outlier=0.01)
+    given = {**data, "fit_predict": fit, "batches": [60, 540], "seed": 0, "outlier": 3}
+    ids = replay(**given, strategy=strategy).ids
+    assert len(set(ids.tolist())) == 600
+    outlier = kept[0][:, 3]
+    passing = int((outlier[ids[60:]] <= 0.01).sum())
+    assert 0 < passing < 540
+    assert (outlier[ids[60 : 60 + passing]] <= 0.01).all()
+    assert (np.diff(outlier[ids[60 + passing :]]) >= 0).all()
+
+
+def test_where_nothing_passes_everything_comes_in_seeded_order(data):
+    given = {**data, "fit_predict": fit_predict, "batches": [60, 20], "seed": 0, "beta": 4.0}
+    runs = [replay(**given, strategy=margins_within(min_confidence=1.0)).ids.tolist() for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 80
+
+
+def test_exploration_draws_pass_the_filters(data, seen):
+    kept, fit = seen
+    given = {**data, "fit_predict": fit, "batches": [60, 100], "seed": 0, "share": 0.5}
+    result = replay(**given, strategy=margins_within(min_confidence=0.9))
+    sure = kept[0].max(axis=1)[result.ids[60:]] >= 0.9
+    assert sure[~result.explore[60:]].all()
+    assert not sure[result.explore[60:]].all()
+
+
+def test_a_filter_of_outliers_waits_for_a_label_of_that_class(data):
+    few = np.where(data["targets"] == 3, 0, data["targets"])
+    given = {**data, "targets": few, "fit_predict": fit_predict, "batches": [60, 20], "seed": 0, "outlier": 3}
+    plain, filtered = (
+        replay(**given, strategy=margins_within(**options)).ids.tolist()
+        for options in ({}, {"max_outlier": 0.0})
+    )
+    assert plain == filtered
+
+
+def test_a_preset_may_ask_a_committee_where_draws_can_be_made(data):
+    asked = []
+
+    def draws(who, features):
+        asked.append(who.strategy.spec.key)
+        return {"draws": np.full((len(features), CLASSES, 3), 1 / CLASSES)}
+
+    given = {**data, "fit_predict": fit_predict, "batches": [60, 20, 20], "seed": 0, "outlier": 3}
+    soon = {"strategy": "many_outliers", "params": {"labels_per_class": 0}}
+    replay(**given, **soon, signals=draws)
+    assert asked == ["outlier_variation_ratio"] * 2
+    without = replay(**given, **soon).ids.tolist()
+    begun = Plan(
+        start=(presets.single("typicality"),),
+        then=(presets.single("margin", max_outlier=0.5),),
+        labels_per_class=0,
+    )
+    assert without == replay(**given, strategy=follow(begun)).ids.tolist()
+
+
+def test_a_strategy_begins_by_itself_where_it_needs_no_model():
+    def first(strategy):
+        return plan_of(strategy, "kmeans").start[0].terms[0].strategy
+
+    assert [first(key) for key in ("margin", "core_set", "random")] == ["kmeans", "core_set", "random"]
+    assert plan_of("automatic", "kmeans") == presets.get("automatic").plan_of({})

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acquisition import registry
-from acquisition.simulate import replay
+from acquisition.simulate import plan_of, replay
+from annotator.learning.lab_head import LabHead
 from annotator.learning.models import LearningSettings
 from benchmarks import datasets, label_efficiency
-from benchmarks.label_efficiency import Case, Curve, ProductHead, Settings, measure, summary
+from benchmarks.label_efficiency import Case, Curve, Settings, measure, summary
 from models_zoo import tuning
 from models_zoo.head import fit_head
 
@@ -139,8 +139,38 @@ def test_the_defaults_are_those_of_a_new_project() -> None:
 
 def test_every_plan_and_default_strategy_exists() -> None:
     assert set(label_efficiency.PLANS) == set(datasets.NAMES)
-    for key in (*label_efficiency.STRATEGIES.split(","), label_efficiency.BASELINE, Settings().cold):
-        assert registry.get(key).spec.needs <= {"proba", "features"}
+    for key in (*label_efficiency.STRATEGIES.split(","), label_efficiency.BASELINE):
+        assert plan_of(key, Settings().cold).then
+
+
+@pytest.mark.parametrize(
+    "strategy", ["automatic", "bald", "contrastive_active", "many_outliers", "tight_budget"]
+)
+def test_presets_and_strategies_on_every_signal_are_replayed(case: Case, strategy: str) -> None:
+    found = label_efficiency.learn(case, strategy, 0, Settings(batch=20, labels=60))
+    assert found.labels.tolist() == [20, 40, 60]
+    assert found.accuracy[-1] > 0.6
+
+
+def test_runs_of_before_are_not_repeated(
+    case: Case, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[tuple[str, int]] = []
+
+    def learn(_case: Case, strategy: str, seed: int, _settings: Settings) -> Curve:
+        played.append((strategy, seed))
+        return curve(0.1, 0.2, 0.3)
+
+    monkeypatch.setattr(label_efficiency, "learn", learn)
+    settings = Settings(batch=10, labels=30)
+    cut_off = lines[: lines.index(pick(lines, metric="time", strategy="margin", seed=1)[0])]
+    again = list(measure(case, ["random", "margin"], 2, settings, cut_off))
+    assert played == [("margin", 1)]
+    for run in ({"seed": 0}, {"strategy": "random", "seed": 1}):
+        for metric in ("accuracy", "time"):
+            assert pick(again, metric=metric, **run) == pick(cut_off, metric=metric, **run) != []
+    list(measure(case, ["random"], 1, Settings(batch=10, labels=20), lines))
+    assert played[1:] == [("random", 0)]
 
 
 def test_the_head_is_tuned_by_the_rule_of_the_product_and_never_on_the_random_share(
@@ -154,7 +184,7 @@ def test_the_head_is_tuned_by_the_rule_of_the_product_and_never_on_the_random_sh
         return tune(*arguments, tune_mask=tune_mask, **rest)
 
     monkeypatch.setattr(tuning, "tune_head", watch)
-    head = ProductHead(CLASSES, seed=0)
+    head = LabHead(CLASSES, seed=0)
     for labels in (40, 44, 60):
         share = np.arange(labels) % 4 == 0
         head(case.features[:labels], case.targets[:labels], [], share)
@@ -165,7 +195,7 @@ def test_the_head_is_tuned_by_the_rule_of_the_product_and_never_on_the_random_sh
 
 def test_the_head_predicts_what_a_cold_fit_would() -> None:
     case = make_case(spread=2.5)  # where groups can be told apart entirely, many heads are nearly as good
-    head = ProductHead(CLASSES, seed=0)
+    head = LabHead(CLASSES, seed=0)
     nobody = np.zeros(80, dtype=bool)
     for labels in (40, 80):
         (proba,) = head(case.features[:labels], case.targets[:labels], [case.test_features], nobody[:labels])
@@ -191,11 +221,8 @@ def test_a_smaller_pool_is_a_random_part_and_the_test_part_stays(case: Case) -> 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, {"beta": 4.0, "share": 0.1, "jointly": 100, "cold_start": "typicality"}),
-        (
-            {"randomness": 0.0, "share": 0.0, "cold": "random"},
-            {"beta": None, "share": 0.0, "cold_start": "random"},
-        ),
+        ({}, {"beta": 4.0, "share": 0.1, "jointly": 100}),
+        ({"randomness": 0.0, "share": 0.0}, {"beta": None, "share": 0.0}),
     ],
 )
 def test_the_replay_serves_as_the_settings_say(

@@ -144,6 +144,7 @@ def test_undo_reaches_back_beyond_a_reload(people):
     expect(anna.saved).to_have_text("Saved, revision 1")
     anna.page.reload()
     expect(anna.text).to_have_text(number(1))
+    expect(anna.page.get_by_role("button", name="Undo")).to_be_enabled()
     anna.press("Backspace")
     expect(anna.text).to_have_text(number(0))
     expect(anna.choice("Dog")).to_be_checked()

@@ -147,6 +147,7 @@ def test_strangers_are_asked_to_sign_in(project: Project, client: Client) -> Non
 def test_titles_are_words() -> None:
     assert job_title(Job(kind="import")) == "Import"
     assert job_title(Job(kind="import", params={"title": "Import of x"})) == "Import of x"
+    assert job_title(Job(kind="offers")) == "Scoring of offered items"
     assert job_title(Job(kind="some_thing")) == "Some thing"
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { faded } from "../../static/js/charts/colors.js";
-import { align, barShares, formatPoint, formatValue, tableRows, valueRange } from "../../static/js/charts/data.js";
+import { align, barShares, formatPoint, formatValue, lineStyle, tableRows, valueRange } from "../../static/js/charts/data.js";
 import { formatSeconds } from "../../static/js/dom.js";
 import { rate, relative } from "../../static/js/ui/times.js";
 
@@ -29,6 +29,12 @@ describe("curves", () => {
   test("the table says what the picture shows", () => {
     assert.deepEqual(tableRows([ours, random], "percent"), [[10, "50.0 % (40.0 % – 60.0 %)", "–"], [20, "–", "60.0 %"], [30, "80.0 %", "–"]]);
   });
+});
+
+test("as many curves as a backtest may have are told apart, up to eight by colour alone", () => {
+  const styles = Array.from({ length: 12 }, (_, i) => lineStyle(i));
+  assert.equal(new Set(styles.slice(0, 8).map(({ color }) => color)).size, 8);
+  assert.equal(new Set(styles.map((style) => JSON.stringify(style))).size, 12);
 });
 
 test("values read well", () => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,12 @@ def test_a_round_is_replayed_to_the_same_list(randomness: float) -> None:
     replay = replay_round(Round.objects.get(pk=round_.pk))
     assert replay.same is True
     assert len(replay.rows) == 60
-    call_command("replay_round", project.pk, round_.number)
+    told = StringIO()
+    call_command("replay_round", project.pk, round_.number, limit=5, stdout=told, stderr=told)
+    verdict, count, *rows = told.getvalue().splitlines()
+    assert verdict == f"Round {round_.number}: the same list as was served."
+    assert count == "60 rows; the first 5:"
+    assert [int(row) for row in rows] == replay.rows[:5].tolist()
 
 
 def test_a_replay_says_what_is_gone() -> None:

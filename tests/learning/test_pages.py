@@ -85,7 +85,7 @@ def test_rounds_models_and_health_are_listed(project: Project) -> None:
     health = client.get(api(project, "health/")).json()
     assert (health["level"], health["label"], health["model"]) == ("good", "Model 1", 1)
     assert re.fullmatch(
-        r"Served: round 1, by margin, 0.minutes old; utility spread 0\.\d+, \d+ % tied; \d+ % random draws\.",
+        r"Served: round 1, by Margin, 0.minutes old; utility spread 0\.\d+, \d+ % tied; \d+ % random draws\.",
         health["title"],
     ), health["title"]
     assert health["scored_share"] == 1.0

@@ -216,7 +216,13 @@ def make_world(
     )
     assert made.status_code == 201, made.text
     owner.project_id = made.json()["id"]
-    settings = {"encoder": "tfidf", "randomness": 0.0, "retrain_labels": 12, "batch_size": 5} | learning
+    settings = {
+        "encoder": "tfidf",
+        "preset": "",
+        "randomness": 0.0,
+        "retrain_labels": 12,
+        "batch_size": 5,
+    } | learning
     owner.call("PATCH", "learning/", settings)
     texts = make_texts(items) + make_texts(test, split="test")
     owner.call("POST", "imports/", {"items": texts})

@@ -24,6 +24,8 @@ from annotator.learning.models import LearningSettings
 from annotator.projects.models import Project
 from annotator.projects.schema import FIELDS
 from annotator.quality.consensus import consensus
+from annotator.quality.models import Decision, GoldItem
+from annotator.quality.services import add_gold, decide, settings_of, update_settings
 from annotator.transfer import restore as module
 from annotator.transfer import services
 from annotator.transfer.formats import Source
@@ -78,6 +80,23 @@ def test_exporting_the_restored_project_gives_the_same_records(make: Callable[[]
     assert classes_of(again) == classes_of(project)
     assert (again.task, again.overlap, again.next_row) == (project.task, project.overlap, project.next_row)
     assert consensus(again).digest() == consensus(project).digest()
+
+
+def test_decisions_gold_and_how_labels_become_one_are_there() -> None:
+    project = rich_text_project()
+    items = list(project.items.order_by("row"))
+    decide(project=project, item_id=items[1].pk, classes=["dog"], by=project.created_by, note="a bark")
+    add_gold(project=project, item_id=items[4].pk, classes=["cat"], by=None)
+    update_settings(settings=settings_of(project), values={"method": "one_coin", "gold_share": 0.1})
+    again = restored(project)
+    for model in (Decision, GoldItem):
+        fields = ("item__row", "classes", "created_at")
+        assert list(model.objects.filter(project=again).values_list(*fields)) == list(
+            model.objects.filter(project=project).values_list(*fields)
+        )
+    assert Decision.objects.get(project=again).note == "a bark"
+    assert (again.quality.method, again.quality.gold_share) == ("one_coin", 0.1)
+    assert export(again, "native").digest == export(project, "native").digest
 
 
 def test_rows_splits_answers_and_skips_are_there() -> None:

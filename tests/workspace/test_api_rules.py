@@ -28,11 +28,15 @@ WITHOUT_KEY = {
     "api:next", "api:annotations", "api:withdraw", "api:skips", "api:withdraw_skip", "api:renew", "api:release",
     "api:items_archive", "api:items_restore", "api:items_delete", "api:schema_preview", "api:job_cancel",
     "api:round_cancel", "api:model-use", "api:accept_invitation", "api:delivery_again", "api:import_start",
-    "api:upload_complete", "api:exports_preview",
+    "api:upload_complete", "api:exports_preview", "api:backtest_estimate", "api:backtest_cancel",
+    "api:backtest_resume", "api:backtest_use",
+    "api:stream_reset", "api:quality_next_case", "api:quality_leave",
 }  # fmt: skip
 PAGED = {
     "api:projects", "api:tokens", "api:members", "api:invitations", "api:schema_versions", "api:webhooks",
-    "api:deliveries", "api:jobs", "api:items", "api:rounds", "api:models", "api:annotations", "api:skips", "api:imports", "api:exports", "api:snapshots",
+    "api:deliveries", "api:jobs", "api:items", "api:rounds", "api:models", "api:annotations", "api:skips",
+    "api:backtests", "api:imports", "api:exports", "api:snapshots",
+    "api:offers",
 }  # fmt: skip
 
 

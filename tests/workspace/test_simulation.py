@@ -295,7 +295,7 @@ class TestCopies:
 
     def test_it_learns_as_the_original_but_with_the_strategy_seed_and_batch(self, project: Project) -> None:
         LearningSettings.objects.filter(project=project).update(
-            strategy="margin", exploration_share=0.3, cold_strategy="kmeans", paused=True
+            strategy="margin", exploration_share=0.3, cold_strategy="kmeans", paused=True, stop_asking=True
         )
         margin, random = self.copy(project, "margin", seed=1), self.copy(project, "random")
         ours, theirs = (LearningSettings.objects.get(project=copy) for copy in (margin, random))
@@ -304,6 +304,7 @@ class TestCopies:
         )  # fmt: skip
         assert (theirs.strategy, theirs.cold_strategy, theirs.exploration_share) == ("random", "random", 0.3)
         assert not ours.paused
+        assert not ours.stop_asking
 
     def test_the_originals_owners_own_it_and_annotators_annotate(self, project: Project) -> None:
         owner, annotator = make_user(), make_user()

@@ -16,9 +16,10 @@ from annotator.items.models import Item
 from annotator.jobs.models import Job
 from annotator.labeling import queue
 from annotator.labeling.models import Annotation, Draft, ItemLease, Skip
-from annotator.learning.models import ModelVersion, Round
+from annotator.learning.models import Backtest, ModelVersion, Offer, Round
 from annotator.projects.membership import invite
 from annotator.projects.models import Project, Role
+from annotator.quality.models import Case, Check, Decision, GoldItem
 from annotator.transfer.models import Export, Import, Snapshot
 from tests.factories import choice, join, make_items, make_project, make_user
 from tests.items.makers import add_image
@@ -72,7 +73,9 @@ def make_world(*, numbers: int = 1) -> World:
     record.check_path.write_text("file,line,reason,excerpt\n", encoding="utf-8")
     record.picture_path(0).write_bytes(image_bytes(kind="WEBP"))
     export = Export.objects.create(
-        project=project, format="native", files=[{"name": "records.jsonl", "size": 3, "sha256": "0" * 64}]
+        project=project,
+        format="label_studio",
+        files=[{"name": "records.jsonl", "size": 3, "sha256": "0" * 64}],
     )
     (export.folder / "files").mkdir(parents=True, exist_ok=True)
     (export.folder / "files" / "records.jsonl").write_text("{}\n", encoding="utf-8")
@@ -81,6 +84,13 @@ def make_world(*, numbers: int = 1) -> World:
         project=project, number=numbers, schema=project.schema, n_labels=4, metrics={"state": "few"}
     )
     Round.objects.create(project=project, number=numbers, trigger="manual", seed=1, job=job)
+    backtest = Backtest.objects.create(
+        project=project, seed=1, data=b"", settings={"strategies": [], "budget": 1, "batch": 1, "seeds": 3}
+    )
+    Decision.objects.create(project=project, item=items[0], schema=project.schema, classes=["cat"])
+    GoldItem.objects.create(project=project, item=items[0], classes=["cat"])
+    Case.objects.create(project=project, item=items[1], agreement=0.5, votes=2, confidence=0.5)
+    Check.objects.create(project=project, item=items[2], kind="suspect", position=0, score=0.1)
     invitation, _ = invite(project=project, role=Role.VIEWER, days=1, by=project.created_by)
     return World(
         project=project,
@@ -97,10 +107,12 @@ def make_world(*, numbers: int = 1) -> World:
             "user_id": annotator.pk,
             "invitation_id": invitation.pk,
             "number": numbers,
+            "backtest_id": backtest.pk,
             "skip_id": skip.pk,
             "annotation_id": answer.pk,
             "webhook_id": webhook.pk,
             "delivery_id": delivery.pk,
+            "offer_id": Offer.objects.create(project=project, external_id="offered").pk,
         },
     )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from annotator.learning import catalogue
 from annotator.learning.arrays import save_arrays
+from annotator.learning.choosing import settings_json
 from annotator.learning.encodings import current_encoding
 from annotator.learning.exploration import random_share
 from annotator.learning.models import LearningSettings, ModelVersion
 from annotator.learning.work import Work
 from annotator.projects.models import Project
-from annotator.quality.consensus import consensus
+from annotator.quality.consensus import consensus, method_of
 
 
 def freeze(work: Work) -> None:
@@ -21,7 +21,8 @@ def freeze(work: Work) -> None:
     project = Project.objects.get(pk=work.round.project_id)
     chosen = LearningSettings.objects.get(project=project)
     schema = project.schema
-    agreed = consensus(project, schema)
+    method = method_of(project)
+    agreed = consensus(project, schema, method=method)
     share = random_share(project.pk, chosen.seed, agreed.rows)
     save_arrays(work.folder / "training.npz", rows=agreed.rows, targets=agreed.targets, share=share)
     work.round.n_rows = project.next_row
@@ -34,25 +35,12 @@ def freeze(work: Work) -> None:
         "schema_version": schema.version,
         "class_keys": list(agreed.class_keys),
         "undecided": agreed.undecided,
+        "consensus": method,
         "overlap": project.overlap,
+        "overlap_share": project.overlap_share,
         **settings_json(chosen),
         "encoder_digest": _encoder_digest(chosen, use_model),
         **({"use_model": use_model} if use_model else {}),
-    }
-
-
-def settings_json(chosen: LearningSettings) -> dict[str, object]:
-    """What the manager chose, as it stands in a round's record."""
-    return {
-        "encoder": chosen.encoder,
-        "encoder_params": chosen.encoder_params,
-        "warm": {"key": chosen.strategy, "params": chosen.strategy_params},
-        "cold": {"key": chosen.cold_strategy, "params": chosen.cold_params},
-        "batch_size": chosen.batch_size,
-        "exploration_share": chosen.exploration_share,
-        "randomness": chosen.randomness,
-        "exploration_seed": chosen.seed,
-        "task": catalogue.task_of(chosen.project),
     }
 
 

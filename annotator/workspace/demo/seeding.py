@@ -96,6 +96,8 @@ def _make(demo: Demo, owner: User) -> Project:
         learning = settings_of(project)
         # Twice the usual random share: the first point of the curve comes after some fifty labels, within the tour.
         values = {"encoder": demo.encoder, "encoder_params": {}, "exploration_share": 0.2}
+        # Fewer typical items than usual: within the tour, the model's doubts begin to decide.
+        values |= {"preset_params": {"labels_per_class": 2}}
         update_settings(settings=learning, by=owner, values=values)
         counts, errors = add_rows(project=project, rows=[each.row for each in found], source=SOURCE)
         assert not errors, errors[:3]

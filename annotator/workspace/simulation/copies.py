@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import connection, models, transaction
 
+from acquisition import presets
 from annotator.accounts.models import User
 from annotator.common.errors import Conflict
 from annotator.items.features import features_root, open_store
@@ -39,7 +40,8 @@ def copy_project(
     """A project with the same items at the same rows, whose queue `strategy` orders; features are not computed again.
 
     Retrains after `batch` labels. `seed` chooses the exploration draws. Whoever owns the original owns the copy too.
-    The strategy 'random' orders from the first item on; any other follows the original's cold start.
+    The strategy 'random' orders from the first item on; any other follows the original's cold start. A preset's key will
+    do as well.
     """
     chosen = settings_of(project)
     values = _learning_values(project, chosen, strategy)
@@ -66,6 +68,7 @@ def copy_project(
             retrain_labels=batch,
             retrain_minutes=NEVER,
             paused=False,
+            stop_asking=False,
             revision=0,
             **values,
         )
@@ -140,9 +143,13 @@ def _add_members(project: Project, made: Project, owner: User, annotators: Seque
 
 def _learning_values(project: Project, chosen: LearningSettings, strategy: str) -> dict[str, Any]:
     task = catalogue.task_of(project)
+    if strategy in presets.PRESETS:
+        return {"preset": strategy, "preset_params": catalogue.checked_preset(strategy, {})}
     if strategy == chosen.strategy:
-        return {}
+        return {"preset": ""}
     values = {
+        "preset": "",
+        "composition": {},
         "strategy": strategy,
         "strategy_params": catalogue.checked_strategy(strategy, {}, task=task, cold=False),
     }

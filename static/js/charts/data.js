@@ -42,6 +42,15 @@ export function tableRows(series, format) {
   return xs.map((x) => [x, ...series.map(({ points }) => points.find((point) => point.x === x)).map((point) => (point ? formatPoint(point, format) : "–"))]);
 }
 
+const COLORS = 8; // --series-1 to --series-8
+const DASHES = [undefined, [6, 4], [2, 3], [8, 3, 2, 3], [1, 4]];
+
+/** How the i-th curve is drawn: a colour and a dash that no other curve has together. */
+export function lineStyle(i) {
+  // After a full turn of the colours the dashes are one further on, so that the pair is new.
+  return { color: `--series-${(i % COLORS) + 1}`, dash: DASHES[(i + Math.floor(i / COLORS)) % DASHES.length] };
+}
+
 /** Rows of bars with their share of the largest value (0 to 1). */
 export function barShares(rows) {
   const largest = Math.max(0, ...rows.map(({ value }) => value));

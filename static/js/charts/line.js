@@ -4,10 +4,9 @@
 import uPlot from "uplot";
 import { el } from "../dom.js";
 import { faded, onTheme, palette } from "./colors.js";
-import { align, formatPoint, formatValue, tableRows, valueRange } from "./data.js";
+import { align, formatPoint, formatValue, lineStyle, tableRows, valueRange } from "./data.js";
 import { follow, onRemoved } from "./source.js";
 
-const DASHES = [undefined, [6, 4], [2, 3], [8, 3, 2, 3], [1, 4]];
 const HEIGHT = 260;
 
 function options(node, data, width, readout) {
@@ -19,9 +18,10 @@ function options(node, data, width, readout) {
   const series = [{}];
   const bands = [];
   data.series.forEach((curve, i) => {
-    const stroke = color(`--series-${(i % 5) + 1}`);
+    const style = lineStyle(i);
+    const stroke = color(style.color);
     const at = series.length;
-    series.push({ label: curve.name, stroke, width: 2, dash: DASHES[i % 5], spanGaps: true, points: { show: curve.points.length < 40, size: 5, fill: stroke } });
+    series.push({ label: curve.name, stroke, width: 2, dash: style.dash, spanGaps: true, points: { show: curve.points.length < 40, size: 5, fill: stroke } });
     // The edges of the band are series of their own, without a line.
     for (let edge = 0; edge < 2; edge += 1) series.push({ stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
     bands.push({ series: [at + 2, at + 1], fill: faded(stroke, 0.15) });
@@ -64,7 +64,7 @@ function table(data) {
 function legend(data) {
   const items = data.series.map(({ name }, i) => {
     const swatch = el("span", { class: "chart__swatch", "aria-hidden": "true" });
-    swatch.style.setProperty("--series-color", `var(--series-${(i % 5) + 1})`);
+    swatch.style.setProperty("--series-color", `var(${lineStyle(i).color})`);
     return el("li", {}, swatch, name);
   });
   return el("ul", { class: "chart__legend" }, ...items);

@@ -7,13 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotator.common.errors import AnnotatorError
+from annotator.learning.command_line import named_project, refused
 from annotator.learning.models import Round
 from annotator.learning.replay import replay_round
 
 
 class Command(BaseCommand):
     help = (
-        "Ranks again with the model, features, pool and seed of a round, and prints the item rows in order."
+        "Ranks again with the model, features, pool and seed of a round: says whether the same list comes out, then prints "
+        "the item rows in order."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         round_ = (
             Round.objects.select_related("model")
-            .filter(project_id=options["project"], number=options["number"])
+            .filter(project=named_project(options["project"]), number=options["number"])
             .first()
         )
         if round_ is None:
@@ -32,12 +34,16 @@ class Command(BaseCommand):
         try:
             replay = replay_round(round_)
         except AnnotatorError as error:
-            raise CommandError(error.message) from error
+            raise refused(error) from error
+        verdict = {
+            True: "the same list as was served",
+            False: "NOT the list that was served",
+            None: "the list that was served is not kept any more, so nothing could be compared",
+        }
+        # To standard error, so that what is piped on are rows alone.
+        printed = min(options["limit"], len(replay.rows))
+        self.stderr.write(f"Round {round_.number}: {verdict[replay.same]}.")
+        self.stderr.write(f"{len(replay.rows)} rows; the first {printed}:")
+        self.stderr.flush()
         for row in replay.rows[: options["limit"]].tolist():
             self.stdout.write(str(row))
-        verdict = {
-            True: "the same as served",
-            False: "NOT the same as served",
-            None: "the served list was pruned",
-        }
-        self.stderr.write(f"{len(replay.rows)} rows, {verdict[replay.same]}")
