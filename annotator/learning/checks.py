@@ -16,14 +16,14 @@ from annotator.jobs.services import JobRun
 from annotator.labeling.models import Annotation
 from annotator.learning.arrays import load_array
 from annotator.learning.models import Round
+from annotator.learning.out_of_sample import cross_fitted
 from annotator.learning.work import Ints, Training, Work
 from annotator.projects.models import Project
 from annotator.quality.label_errors import suspects
 from annotator.quality.models import Check, Report
 from annotator.quality.services import replace_checks, settings_of
 from annotator.quality.votes import Votes, read_truths, read_votes
-from models_zoo.errors import NotEnoughData
-from models_zoo.tuning import cross_fit, stratified_folds
+from models_zoo.tuning import stratified_folds
 
 FOLDS = 5
 MOST = 500  # checks of each kind
@@ -87,24 +87,7 @@ def _out_of_sample(work: Work) -> tuple[npt.NDArray[np.float64] | None, Training
     if tuple(head.class_keys) != work.class_keys:
         return None, data
     folds = stratified_folds(data.targets, FOLDS, rng, multi=work.multi)
-    try:
-        logits = cross_fit(
-            work.trainable_features,
-            data.targets,
-            work.class_keys,
-            folds,
-            multi=work.multi,
-            strength=head.strength,
-            init=head,
-        )
-    except NotEnoughData:
-        return None, data
-    scaled = logits.astype(np.float64) / head.temperature
-    if work.multi:
-        return 1 / (1 + np.exp(-np.clip(scaled, -50, 50))), data
-    scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    return weights / weights.sum(axis=1, keepdims=True), data
+    return cross_fitted(work, folds), data
 
 
 def _suspects(data: Training, proba: npt.NDArray[np.float64]) -> Found:

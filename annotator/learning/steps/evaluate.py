@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from annotator.learning.models import ModelVersion
+from annotator.learning.out_of_sample import cross_fitted
 from annotator.learning.work import Work
-from models_zoo.errors import NotEnoughData
-from models_zoo.head import HeadState
 from models_zoo.metrics import evaluate as measure
-from models_zoo.tuning import cross_fit, stratified_folds
+from models_zoo.tuning import stratified_folds
 
 FOLDS = 5
 ENOUGH = 10  # below so many random labels an accuracy says nothing
@@ -36,28 +35,10 @@ def _metrics(work: Work) -> dict[str, Any]:
     rng = np.random.default_rng([work.round.seed, 3])
     folds = np.full(len(data.rows), -1, dtype=np.int64)
     folds[share] = stratified_folds(data.targets[share], FOLDS, rng, multi=work.multi)
-    head = work.head.state
-    try:
-        logits = cross_fit(
-            work.trainable_features,
-            data.targets,
-            work.class_keys,
-            folds,
-            multi=work.multi,
-            strength=head.strength,
-            init=head,
-        )
-    except NotEnoughData:
+    proba = cross_fitted(work, folds)
+    if proba is None:
         return record | {"state": "few"}
-    proba = _probabilities(logits[share], head)
-    found = measure(proba, data.targets[share], work.class_keys, multi=work.multi, seed=work.round.number)
+    found = measure(
+        proba[share], data.targets[share], work.class_keys, multi=work.multi, seed=work.round.number
+    )
     return record | {"state": "measured"} | found.as_json()
-
-
-def _probabilities(logits: Any, head: HeadState) -> Any:
-    scaled = logits.astype(np.float64) / head.temperature
-    if head.multi:
-        return 1 / (1 + np.exp(-scaled))
-    scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    return weights / weights.sum(axis=1, keepdims=True)
