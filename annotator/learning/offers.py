@@ -7,7 +7,6 @@ model, and decides about everything that waits, in the order of arrival.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from annotator.jobs.models import Job
 from annotator.jobs.services import start_job
 from annotator.learning import services
 from annotator.learning.models import ItemStream, Offer
+from annotator.learning.opening import new_seed
 from annotator.modalities import text as texts
 from annotator.modalities.errors import ModalityError
 from annotator.projects.models import Project
@@ -76,7 +76,7 @@ class Score:
 def stream_of(project: Project) -> ItemStream:
     """The project's stream, off until a manager turns it on."""
     found, _ = ItemStream.objects.get_or_create(
-        project=project, defaults={"state": State(seed=secrets.randbits(62)).as_json()}
+        project=project, defaults={"state": State(seed=new_seed()).as_json()}
     )
     return found
 
@@ -100,7 +100,7 @@ def update_stream(*, stream: ItemStream, values: Mapping[str, Any]) -> ItemStrea
 def reset(*, stream: ItemStream) -> ItemStream:
     """Forget what was seen and spent; decisions of before stay on record."""
     with locked(stream.project_id) as found:
-        found.state, found.alarmed_at = State(seed=secrets.randbits(62)).as_json(), None
+        found.state, found.alarmed_at = State(seed=new_seed()).as_json(), None
         found.save()
     return found
 

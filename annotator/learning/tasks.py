@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -10,53 +11,31 @@ from celery import shared_task
 from annotator.jobs.services import JobRun, job_handler
 from annotator.learning import evidence, lab, offers, replayable, triggers, whatif
 
-
-@job_handler(triggers.ROUND_JOB)
-def run_round(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.rounds").run_round(run)
-    return result
-
-
-@job_handler(triggers.ENCODE_JOB)
-def run_encoding(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.encode").run_encoding(run)
-    return result
-
-
-@job_handler(lab.BACKTEST_JOB)
-def run_backtest(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.lab_run").run_backtest(run)
-    return result
+# Kind of job: the function that does it.
+HANDLERS = {
+    triggers.ROUND_JOB: "rounds.run_round",
+    triggers.ENCODE_JOB: "encode.run_encoding",
+    lab.BACKTEST_JOB: "lab_run.run_backtest",
+    evidence.EVIDENCE_JOB: "evidence_run.run_evidence",
+    whatif.WHATIF_JOB: "whatif_run.run_whatif",
+    replayable.REPLAY_JOB: "whatif_run.run_replay",
+    offers.OFFERS_JOB: "score_offers.score_offers",
+    triggers.CHECKS_JOB: "checks.run_checks",
+}
 
 
-@job_handler(evidence.EVIDENCE_JOB)
-def run_evidence(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.evidence_run").run_evidence(run)
-    return result
+def _imported_when_it_runs(path: str) -> Callable[[JobRun], dict[str, Any]]:
+    module, name = path.split(".")
+
+    def handle(run: JobRun) -> dict[str, Any]:
+        result: dict[str, Any] = getattr(import_module(f"annotator.learning.{module}"), name)(run)
+        return result
+
+    return handle
 
 
-@job_handler(whatif.WHATIF_JOB)
-def run_whatif(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.whatif_run").run_whatif(run)
-    return result
-
-
-@job_handler(replayable.REPLAY_JOB)
-def run_replay(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.whatif_run").run_replay(run)
-    return result
-
-
-@job_handler(offers.OFFERS_JOB)
-def score_offers(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.score_offers").score_offers(run)
-    return result
-
-
-@job_handler(triggers.CHECKS_JOB)
-def run_checks(run: JobRun) -> dict[str, Any]:
-    result: dict[str, Any] = import_module("annotator.learning.checks").run_checks(run)
-    return result
+for _kind, _path in HANDLERS.items():
+    job_handler(_kind)(_imported_when_it_runs(_path))
 
 
 @shared_task(name="learning.start_due_rounds")
