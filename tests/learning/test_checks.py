@@ -50,16 +50,16 @@ def search(project: Project) -> dict[str, int]:
     return found
 
 
-def test_wrong_labels_are_found_first() -> None:
+def test_wrong_labels_are_found_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    # How the folds fall can hide one of them behind the others.
+    monkeypatch.setattr(triggers, "new_seed", lambda: 7)
     wrong = (3, 10, 21, 34)
     project = world(wrong)
-    search(project)
+    assert search(project)["suspect"] >= 4
     first = list(
         Check.objects.filter(kind="suspect").order_by("position").values_list("item__row", flat=True)
     )
-    # How the folds fall can hide one of them behind the others.
-    assert len(set(first) & set(wrong)) >= 3
-    assert set(first[:3]) <= set(wrong)
+    assert set(first[:4]) == set(wrong)
 
 
 def test_a_project_without_a_share_for_checks_searches_nothing() -> None:

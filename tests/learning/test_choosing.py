@@ -265,8 +265,6 @@ class TestItemFilter:
 
 
 def test_the_committee_is_made_for_a_term_that_needs_it() -> None:
-    if "bald" not in registry.built_in():
-        pytest.skip("No committee strategy.")
     terms = [{"strategy": "bald", "params": {"members": 3}}]
     project = labelled(learning={"composition": {"terms": terms}})
     round_ = run_round(project)
