@@ -240,6 +240,8 @@ def _stage(cursor: CursorWrapper, candidates: Iterable[Candidate]) -> int:
         for count, candidate in enumerate(candidates, start=1):
             suggestion = None if candidate.suggestion is None else json.dumps(candidate.suggestion)
             copy.write_row((candidate.item_id, count - 1, json.dumps(candidate.served), suggestion))
+    # Left alone the planner takes so new a table for a large one, and reads all items while nobody can claim.
+    cursor.execute("ANALYZE staged_queue (item_id)")
     return count
 
 
