@@ -127,6 +127,13 @@ class DecisionIn(serializers.Serializer[Any]):
     )
 
 
+class UndoQuery(serializers.Serializer[Any]):
+    decision = KeyField(
+        required=False,
+        help_text="Id of the decision that is meant; without it only one's own goes, somebody else's stays (409).",
+    )
+
+
 class DecisionOut(serializers.ModelSerializer[Decision]):
     item = serializers.IntegerField(source="item_id")
     schema_version = serializers.IntegerField(source="schema.version")
@@ -308,14 +315,16 @@ def decisions(request: Request, project_id: int) -> Response:
     )
 
 
-@extend_schema(operation_id="quality_decisions_undo", responses={204: None})
+@extend_schema(operation_id="quality_decisions_undo", parameters=[UndoQuery], responses={204: None})
 @api_view(["DELETE"])
 @needs(DELETE=MANAGE)
 def decision(request: Request, project_id: int, item_id: int) -> Response:
-    """Take a decision back; the answers count again."""
-    project, _ = can_review(current_user(request), project_id)
+    """Take a decision back; the answers count again. 409 where it is somebody else's, or not the one that is named."""
+    user = current_user(request)
+    project, _ = can_review(user, project_id)
     selectors.item_in(project, item_id)
-    services.undo_decision(project_id=project.pk, item_id=item_id)
+    known = queried(UndoQuery, request).get("decision")
+    services.undo_decision(project_id=project.pk, item_id=item_id, by=user, known=known)
     return Response(status=204)
 
 

@@ -85,6 +85,33 @@ def test_somebody_else_s_decision_is_told_and_stays_unless_it_is_named() -> None
     assert (changed.status_code, Decision.objects.get().classes) == (201, ["dog"])
 
 
+def test_somebody_else_s_decision_is_taken_back_only_by_its_name() -> None:
+    project, items = disputed()
+    first, second = (Program(project, join(project, Role.REVIEWER)) for _ in range(2))
+    made = first("post", "quality/decisions/", {"item": items[0].pk, "classes": ["cat"]}).json()
+    path = f"quality/decisions/{items[0].pk}/"
+    refused = second("delete", path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_decided")
+    assert refused.json()["decision"] == {"id": made["id"], "classes": ["cat"], "note": ""}
+    for program in (first, second):
+        assert program("delete", f"{path}?decision={made['id'] + 1}").status_code == 409
+    assert Decision.objects.get().pk == made["id"]
+    assert second("delete", f"{path}?decision={made['id']}").status_code == 204
+    assert not Decision.objects.exists()
+
+
+def test_a_decision_that_was_changed_meanwhile_is_not_taken_back_by_who_made_the_first() -> None:
+    project, items = disputed()
+    first, second = (Program(project, join(project, Role.REVIEWER)) for _ in range(2))
+    body = {"item": items[0].pk, "classes": ["cat"]}
+    made = first("post", "quality/decisions/", body).json()
+    second("post", "quality/decisions/", body | {"classes": ["dog"], "replaces": made["id"]})
+    for query in ("", f"?decision={made['id']}"):
+        refused = first("delete", f"quality/decisions/{items[0].pk}/{query}")
+        assert (refused.status_code, refused.json()["decision"]["classes"]) == (409, ["dog"])
+    assert Decision.objects.get().classes == ["dog"]
+
+
 def test_putting_one_off_brings_the_next() -> None:
     project, _ = disputed()
     program = Program(project)

@@ -154,8 +154,8 @@ function undo() {
       decided.pop();
       throw new Error("Somebody else has changed this decision since; it stays.");
     }
+    await request(api(`decisions/${last.item}/?decision=${last.decision}`), { method: "DELETE" });
     if (last.gold) await request(api(`gold/${last.item}/`), { method: "DELETE" });
-    await request(api(`decisions/${last.item}/`), { method: "DELETE" });
     decided.pop();
     await show(before, before.decision?.classes ?? []);
   });
