@@ -1,4 +1,5 @@
-"""Quality over the API: figures, settings, disagreements, decisions, gold, checks. For reviewers and those above them."""
+"""Quality over the API: figures, settings, disagreements, decisions, gold, checks. For reviewers and those above them,
+but for what would tell a check from other work: that is for managers."""
 
 from __future__ import annotations
 
@@ -378,8 +379,8 @@ def gold_item(request: Request, project_id: int, item_id: int) -> Response:
 @api_view(["GET"])
 @needs(GET=READ)
 def checks(request: Request, project_id: int) -> Response:
-    """Labels that are worth another opinion, most urgent first, and why."""
-    project, _ = can_review(current_user(request), project_id)
+    """Labels that are worth another opinion, most urgent first, and why. For managers only: reviewers label too."""
+    project, _ = can_manage(current_user(request), project_id)
     return listed(
         request,
         selectors.checks(project.pk),

@@ -170,14 +170,17 @@ def test_gold_is_named_by_id_or_by_external_id() -> None:
     assert program("post", "quality/gold/", {"item": items[0].pk, "classes": ["cow"]}).status_code == 422
 
 
-def test_checks_say_why_to_those_who_review() -> None:
+def test_checks_say_why_to_managers_and_nothing_to_those_who_may_be_asked() -> None:
     project = make_project()
     items = make_items(project, 2)
     replace_checks(
         project_id=project.pk, entries=[(items[1].row, "suspect", 0.1), (items[0].row, "drift", 0.2)]
     )
-    rows = Program(project, join(project, Role.REVIEWER))("get", "quality/checks/").json()["results"]
+    rows = Program(project, join(project, Role.MANAGER))("get", "quality/checks/").json()["results"]
     assert [(row["item"], row["kind"]) for row in rows] == [(items[1].pk, "suspect"), (items[0].pk, "drift")]
+    for role in (Role.REVIEWER, Role.ANNOTATOR, Role.VIEWER):
+        answer = Program(project, join(project, role))("get", "quality/checks/")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_a_disagreement_of_another_project_is_none_here() -> None:
