@@ -19,7 +19,7 @@ FEW = 10.0  # effective labels with, or without, what is counted: fewer say litt
 class EstimateError(AcquisitionError, ValueError):
     """Propensities outside (0, 1], lengths that differ, or more labels than there are items."""
 
-    code = "invalid-estimate"
+    code = "invalid_estimate"
 
 
 @dataclass(frozen=True)

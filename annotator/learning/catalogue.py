@@ -150,7 +150,7 @@ def checked_composition(composition: Composition, *, task: str) -> Composition:
         raise Invalid(str(error), code=error.code) from error
     if missing := strategy.spec.needs - WARM_SIGNALS:
         raise Invalid(
-            f"This needs {', '.join(sorted(missing))}, which projects do not have.", code="missing-signal"
+            f"This needs {', '.join(sorted(missing))}, which projects do not have.", code="missing_signal"
         )
     return composition
 

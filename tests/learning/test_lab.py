@@ -420,7 +420,7 @@ def test_what_is_left_is_told_by_each_strategys_own_time() -> None:
     ("values", "code"),
     [
         ({"strategies": ["nonsense"]}, "unfit_strategy"),
-        ({"strategies": [{"key": "margin", "params": {"x": 1}}]}, "invalid-parameter"),
+        ({"strategies": [{"key": "margin", "params": {"x": 1}}]}, "invalid_parameter"),
         ({"strategies": ["margin", "margin"]}, "same_name"),
         ({"strategies": ["random"]}, "unfit_strategies"),
         ({"seeds": 4}, "unfit_seeds"),
