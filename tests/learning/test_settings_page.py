@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from acquisition.registry import PluginFailure
+from annotator.learning import catalogue
 from annotator.learning.models import LearningSettings, Round
 from annotator.projects.models import Project, Role
 from tests.factories import join
@@ -47,6 +49,19 @@ def stored(project: Project) -> LearningSettings:
 def patch(client: Client, project: Project, **values: Any) -> Any:
     url = f"/api/v1/projects/{project.pk}/learning/"
     return client.patch(url, values, content_type="application/json")
+
+
+def test_plug_ins_that_were_left_out_are_named_with_the_reason(
+    client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = PluginFailure(
+        "oldest", "some-package", "Importing oldest took longer than 30 s, so it is left out."
+    )
+    assert "is left out" not in client.get(url_of(project)).content.decode()
+    monkeypatch.setattr(catalogue, "failed_plug_ins", lambda: (failed,))
+    page = client.get(url_of(project)).content.decode()
+    assert "The strategy oldest of some-package is left out" in page
+    assert failed.error in page
 
 
 def test_a_preset_shows_its_advice_its_parameters_and_what_it_means(client: Client, project: Project) -> None:
