@@ -31,7 +31,7 @@ DIGITS = 10  # permuted sums that differ by rounding only are equal
 class ComparisonError(AcquisitionError, ValueError):
     """Blocks of different size, values that are not finite, a pair of unknown names, or a level outside (0, 1)."""
 
-    code = "invalid-comparison"
+    code = "invalid_comparison"
 
 
 @dataclass(frozen=True)

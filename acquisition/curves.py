@@ -16,7 +16,7 @@ Doubles = npt.NDArray[np.float64]
 class CurveError(AcquisitionError, ValueError):
     """Labels that do not increase, lengths that differ, or nothing to compare."""
 
-    code = "invalid-curve"
+    code = "invalid_curve"
 
 
 @dataclass(frozen=True)

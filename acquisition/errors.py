@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 class AcquisitionError(Exception):
-    """Base of every error raised here; `code` is stable and fit for an API."""
+    """Base of every error raised here; `code` is stable and fit for an API: small letters and underscores."""
 
     code = "acquisition"
 
@@ -12,19 +12,19 @@ class AcquisitionError(Exception):
 class PoolError(AcquisitionError, ValueError):
     """A pool or a labelled set has a wrong shape, type or value."""
 
-    code = "invalid-pool"
+    code = "invalid_pool"
 
 
 class UtilityError(AcquisitionError, ValueError):
     """Utilities are infinite, of the wrong length, or outside what a method can take."""
 
-    code = "invalid-utility"
+    code = "invalid_utility"
 
 
 class ParameterError(AcquisitionError, ValueError):
     """A parameter is unknown or has a value that its schema refuses; `name` says which."""
 
-    code = "invalid-parameter"
+    code = "invalid_parameter"
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"Parameter '{name}': {problem}")
@@ -33,7 +33,7 @@ class ParameterError(AcquisitionError, ValueError):
 
 
 class UnknownStrategyError(AcquisitionError, LookupError):
-    code = "unknown-strategy"
+    code = "unknown_strategy"
 
     def __init__(self, key: str, known: Iterable[str]) -> None:
         super().__init__(f"There is no strategy '{key}'. Known: {', '.join(sorted(known))}.")
@@ -43,7 +43,7 @@ class UnknownStrategyError(AcquisitionError, LookupError):
 class MissingSignalError(AcquisitionError):
     """The pool lacks a signal that the strategy needs."""
 
-    code = "missing-signal"
+    code = "missing_signal"
 
     def __init__(self, key: str, missing: Iterable[str]) -> None:
         self.key = key
@@ -52,7 +52,7 @@ class MissingSignalError(AcquisitionError):
 
 
 class UnsupportedTaskError(AcquisitionError):
-    code = "unsupported-task"
+    code = "unsupported_task"
 
     def __init__(self, key: str, task: str, tasks: Iterable[str]) -> None:
         super().__init__(f"Strategy '{key}' is for tasks {', '.join(sorted(tasks))}, not for '{task}'.")
@@ -63,22 +63,22 @@ class UnsupportedTaskError(AcquisitionError):
 class StrategyError(AcquisitionError):
     """A strategy breaks its contract: a faulty specification, or a ranking of the wrong kind."""
 
-    code = "broken-strategy"
+    code = "broken_strategy"
 
 
 class StrategyFailed(StrategyError):
     """Foreign code raised, died, or used more than it may; what it said is in the message."""
 
-    code = "strategy-failed"
+    code = "strategy_failed"
 
 
 class StrategyTimeout(StrategyFailed):
     """Foreign code took too long and was ended."""
 
-    code = "strategy-timeout"
+    code = "strategy_timeout"
 
 
 class StrategyStopped(AcquisitionError):
     """A person asked to stop while foreign code ran; it was ended."""
 
-    code = "strategy-stopped"
+    code = "strategy_stopped"

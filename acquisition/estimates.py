@@ -12,14 +12,11 @@ from acquisition.errors import AcquisitionError
 
 Doubles = npt.NDArray[np.float64]
 
-MANY = 2_000  # terms whose mean is as good as normal
-FEW = 10.0  # effective labels with, or without, what is counted: fewer say little by being drawn again
-
 
 class EstimateError(AcquisitionError, ValueError):
     """Propensities outside (0, 1], lengths that differ, or more labels than there are items."""
 
-    code = "invalid-estimate"
+    code = "invalid_estimate"
 
 
 @dataclass(frozen=True)
@@ -58,33 +55,31 @@ def weighted_mean(
     propensity: npt.NDArray[np.floating],
     size: int,
     *,
-    rng: np.random.Generator,
     level: float = 0.95,
-    resamples: int = 2_000,
 ) -> Estimate:
     """The pool's mean of values (m,), each between 0 and 1, from labels in the order of drawing.
 
-    The estimate is unbiased and cut to 0..1 after that; the percentile interval resamples the weighted values, as if they
-    were independent. A few rare draws with large weights make it wide: `effective` says what is left of n. Where what is
-    counted was hardly seen, or hardly anything else was, resampling knows of no other world: there the interval reaches
-    at least as far as Wilson's for as many uniform draws as `effective` says (Wilson 1927; Kish 1965 for the number).
+    Weights are divided by their own sum (Hajek 1971): nearly unbiased, never outside 0..1, and 1 only where every value
+    seen is 1; a sum that happens to be large does not pass for a high share. The interval is Wilson's (1927) for as many
+    uniform draws as say as much: by the weights alone (Kish 1965) or by the variance of this estimate (Korn and Graubard
+    1998), whichever is fewer, so that it neither vanishes where all values are alike nor leaves 0..1. `effective`: by
+    the weights. Everything labelled: the mean, and nothing is left open.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (len(propensity),) or not len(numbers):
         raise EstimateError("Values and propensities must be equally many, and at least one.")
     weights = sampling_weights(propensity, size)
-    terms = weights * numbers
-    means = _resampled_means(terms, resamples, rng)
-    low, high = np.clip(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]), 0.0, 1.0)
-    squares = float((weights**2).sum())
-    effective = float(weights.sum()) ** 2 / squares if squares else 0.0
-    value = float(np.clip(terms.mean(), 0.0, 1.0))
-    seen = min(float(numbers.sum()), effective * value)
-    others = min(float((1 - numbers).sum()), effective * (1 - value))
-    if len(numbers) < size and min(seen, others) < FEW:
-        least, most = _wilson(value, effective, level)
-        low, high = min(low, least), max(high, most)
-    return Estimate(value, float(low), float(high), len(numbers), effective)
+    total, squares = float(weights.sum()), weights**2
+    if total <= 0:
+        return Estimate(float(numbers.mean()), 0.0, 1.0, len(numbers), 0.0)
+    value = float(np.clip(weights @ numbers / total, 0.0, 1.0))
+    effective = total**2 / float(squares.sum())
+    if len(numbers) == size:
+        return Estimate(value, value, value, len(numbers), effective)
+    variance = float(squares @ (numbers - value) ** 2) / total**2
+    draws = min(effective, value * (1 - value) / variance) if variance > 0 else effective
+    low, high = _wilson(value, draws, level)
+    return Estimate(value, min(low, value), max(high, value), len(numbers), effective)
 
 
 def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
@@ -96,9 +91,3 @@ def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     whole = 1 + z**2 / n
     return max(0.0, float(middle - half) / whole), min(1.0, float(middle + half) / whole)
-
-
-def _resampled_means(terms: Doubles, resamples: int, rng: np.random.Generator) -> Doubles:
-    if len(terms) > MANY:
-        return rng.normal(terms.mean(), terms.std() / np.sqrt(len(terms)), resamples)
-    return np.array([terms[rng.integers(0, len(terms), len(terms))].mean() for _ in range(resamples)])

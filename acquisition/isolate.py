@@ -8,16 +8,13 @@ nobody. What it started is ended with it, also in a session of its own; only wha
 import contextlib
 import json
 import mmap
-import os
 import resource
-import signal
 import subprocess
 import sys
 import time
-import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ import numpy.typing as npt
 
 from acquisition import registry
 from acquisition.arrays import to_numpy
+from acquisition.children import begin, end, how_it_ended
 from acquisition.errors import StrategyError, StrategyFailed, StrategyStopped, StrategyTimeout
 from acquisition.hashing import draw_seed
 from acquisition.pool import SIGNALS, Labeled, Pool
@@ -36,10 +34,6 @@ SECONDS, MEMORY_MB, FILE_MB, EXPLAINED = 120.0, 4_096, 64, 2_000
 LONGEST_MESSAGE = 2_000
 # Any file of the process may have FILE_MB, and so much for each row: its ranking is two numbers a row.
 BYTES_A_ROW = 32
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# By this name in its environment, what the process started is found again.
-RUN_MARK = "ANNOTATOR_STRATEGY_RUN"
-_LOOKS, _LOOK_SECONDS = 200, 0.01
 # What reading an archive or JSON of any content may raise.
 _UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _LABELED = ("ids", "features", "proba", "targets")
@@ -68,6 +62,7 @@ def run_isolated(
     strategy.check_fits(pool)
     request = {
         "key": strategy.spec.key,
+        "source": strategy.source,
         "n": n,
         "seed": draw_seed(rng),
         "params": dict(params),
@@ -110,29 +105,18 @@ def _select(request: Mapping[str, Any]) -> Ranking:
     known: dict[str, Any] = {name: _read(found) for name, found in request["labeled"].items()}
     pool = Pool(**arrays, multi_label=request["multi_label"], outlier=request["outlier"])
     labeled = Labeled(**known, n_classes=request["n_classes"], multi_label=request["multi_label"])
-    found = registry.get(request["key"])
+    found = registry.only(request["key"], request["source"])
     rng = np.random.default_rng(request["seed"])
     return found.select(pool, labeled, request["n"], rng, **request["params"])
 
 
 def _wait(strategy: Strategy, folder: Path, seconds: float, should_stop: Callable[[], bool]) -> None:
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment[RUN_MARK] = token = uuid.uuid4().hex
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     with (folder / "output.txt").open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "acquisition.isolate", str(folder)],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        child, token = begin(["-m", "acquisition.isolate", str(folder)], cwd=folder, output=output)
         try:
             _watch(child, strategy, seconds, should_stop)
         finally:
-            _end(child, token)
+            end(child, token)
     if child.returncode != 0:
         raise StrategyFailed(f"'{strategy.spec.title}' failed: {_last_words(folder, child.returncode)}")
 
@@ -154,39 +138,12 @@ def _watch(
             return
 
 
-def _end(child: subprocess.Popen[bytes], token: str) -> None:
-    """Ends it with its session, and then whatever left that."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    for _ in range(_LOOKS):
-        # While one is being ended another may have been started.
-        strays = list(_marked(token))
-        if not strays:
-            return
-        for stray in strays:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(stray, signal.SIGKILL)
-        time.sleep(_LOOK_SECONDS)
-
-
-def _marked(token: str) -> Iterator[int]:
-    """Processes that live and have the token in their environment, as every child has unless it wiped it."""
-    mark = f"{RUN_MARK}={token}".encode()
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        # They come and go, and those of others are not to be read.
-        with contextlib.suppress(OSError):
-            if mark in path.read_bytes().split(b"\0"):
-                yield int(path.parent.name)
-
-
 def _last_words(folder: Path, code: int) -> str:
     """What the process said of its error, or how it died and the end of what it printed."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return str(json.loads(_end_of(folder / "error.json"))["message"])[:LONGEST_MESSAGE]
     printed = _end_of(folder / "output.txt").strip()[-LONGEST_MESSAGE:]
-    how = f"it was killed by signal {-code}" if code < 0 else f"it exited with status {code}"
-    return f"{how}. {printed}".strip()
+    return f"{how_it_ended(code)}. {printed}".strip()
 
 
 def _end_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Which strategies exist: built-ins by crawling `acquisition.strategies`, other libraries' by `acquisition.adapters`,
-third parties' by the entry point group."""
+third parties' by the entry point group, once their import came back in a process of its own."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from acquisition import adapters, strategies
+from acquisition import adapters, children, strategies
 from acquisition import params as parameters
 from acquisition.errors import (
     MissingSignalError,
@@ -188,18 +189,38 @@ def adapted(*, installed_only: bool = True) -> dict[str, Strategy]:
     return found
 
 
+def only(key: str, source: str) -> Strategy:
+    """The strategy of that key without a look into distributions other than `source`; UnknownStrategyError.
+
+    For processes that run one strategy: what hangs or crashes elsewhere is nothing to them.
+    """
+    found = built_in() | adapted()
+    if key in found:
+        return found[key]
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if _source(entry) != source:
+            continue
+        with contextlib.suppress(Exception, SystemExit):
+            plugin = _load(entry)
+            if plugin.spec.key == key:
+                return plugin
+    raise UnknownStrategyError(key, found)
+
+
 @cache
 def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
     found = built_in() | adapted()
     failures = []
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        source = entry.dist.name if entry.dist else entry.value
+    entries = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    never = children.never_back(_module(entry) for entry in entries)
+    for entry in entries:
+        source = _source(entry)
+        if _module(entry) in never:
+            logger.error("Strategy plug-in %s of %s: %s", entry.name, source, never[_module(entry)])
+            failures.append(PluginFailure(entry.name, source, never[_module(entry)]))
+            continue
         try:
-            plugin = entry.load()
-            if not isinstance(plugin, Strategy):
-                raise StrategyError(
-                    f"{entry.value} is no Strategy; decorate the function with @strategy(spec)."
-                )
+            plugin = _load(entry)
             if plugin.spec.key in found:
                 raise StrategyError(f"The key '{plugin.spec.key}' is taken.")
         # A module that ends the program when it is imported ends nothing here.
@@ -207,5 +228,20 @@ def _loaded() -> tuple[dict[str, Strategy], tuple[PluginFailure, ...]]:
             logger.exception("Strategy plug-in %s of %s failed to load", entry.name, source)
             failures.append(PluginFailure(entry.name, source, f"{type(error).__name__}: {error}"))
         else:
-            found[plugin.spec.key] = replace(plugin, source=source)
+            found[plugin.spec.key] = plugin
     return found, tuple(failures)
+
+
+def _source(entry: importlib.metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.value
+
+
+def _module(entry: importlib.metadata.EntryPoint) -> str:
+    return entry.value.partition(":")[0].strip()
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Strategy:
+    plugin = entry.load()
+    if not isinstance(plugin, Strategy):
+        raise StrategyError(f"{entry.value} is no Strategy; decorate the function with @strategy(spec).")
+    return replace(plugin, source=_source(entry))

@@ -42,6 +42,15 @@ Signals = Callable[[Asked, Array], Mapping[str, Any]]
 Chooser = Callable[[State], Asked]
 
 
+@dataclass(frozen=True)
+class Step:
+    """A batch as it was chosen, in plain values: ids, which of them were drawn at random, the generator's state after it."""
+
+    ids: Sequence[int]
+    explore: Sequence[bool]
+    rng: Mapping[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Replay:
     """A learning curve: labels (k,), score (k,) on the test set after each batch; ids in the order of labelling."""
@@ -79,6 +88,7 @@ def replay(
     signals: Signals | None = None,
     outlier: int | None = None,
     on_batch: Callable[[int], None] | None = None,
+    steps: list[Step] | None = None,
 ) -> Replay:
     """Labels `batches` rows at a time by the strategy or preset, fits after each, and measures on the test set.
 
@@ -93,7 +103,8 @@ def replay(
     is needed beyond probabilities and features, draws that is, after the first fit; the probabilities of the fit before
     are known here.
     `outlier`: index of the class that means 'none of these'. `on_batch` is told the number of labels after each batch,
-    and may raise to end it.
+    and may raise to end it. `steps` gets every batch as it is chosen; those that are in it already are fitted and measured
+    again and not chosen again, so that a replay that was ended goes on with the list it left, to the same end.
     """
     targets, test_targets = np.asarray(targets), np.asarray(test_targets)
     if len(targets) != features.shape[0] or len(test_targets) != test_features.shape[0]:
@@ -107,50 +118,55 @@ def replay(
     labels, scores = [], []
     proba: npt.NDArray[Any] | None = None
     before: npt.NDArray[Any] | None = None
-    for batch in batches:
+    steps = [] if steps is None else steps
+    for number, batch in enumerate(batches):
         left = np.setdiff1d(np.arange(len(targets)), known)
         if not len(left):
             break
-        asked = choose(
-            State(
-                labels=len(known),
-                classes=n_classes,
-                task="multi" if multi else "single",
-                signals=_provided(model=proba is not None, draws=signals is not None),
+        if number == len(steps):
+            asked = choose(
+                State(
+                    labels=len(known),
+                    classes=n_classes,
+                    task="multi" if multi else "single",
+                    signals=_provided(model=proba is not None, draws=signals is not None),
+                )
             )
-        )
-        kept, held = _filtered(asked, left, proba, targets[known], multi=multi, outlier=outlier, rng=rng)
-        unlabelled = take_rows(features, kept)
-        pool = Pool(
-            kept,
-            proba=None if proba is None else proba[kept],
-            features=unlabelled,
-            multi_label=multi,
-            outlier=outlier,
-            **_further(asked, unlabelled, kept, proba, before, signals),
-        )
-        labeled = Labeled(
-            ids=known,
-            n_classes=n_classes,
-            features=take_rows(features, known),
-            targets=targets[known],
-            multi_label=multi,
-            proba=None if proba is None else proba[known],
-        )
-        ranking = asked.strategy.select(pool, labeled, max(batch, jointly), rng, **asked.params)
-        served = serve(
-            ranking,
-            batch,
-            jointly=asked.strategy.spec.batch_aware,
-            mode=mode,
-            beta=beta,
-            share=share,
-            seed=exploration_seed,
-            rng=rng,
-            held=held,
-        )
-        known = np.concatenate([known, served.ids])
-        explored += served.explore.tolist()
+            kept, held = _filtered(asked, left, proba, targets[known], multi=multi, outlier=outlier, rng=rng)
+            unlabelled = take_rows(features, kept)
+            pool = Pool(
+                kept,
+                proba=None if proba is None else proba[kept],
+                features=unlabelled,
+                multi_label=multi,
+                outlier=outlier,
+                **_further(asked, unlabelled, kept, proba, before, signals),
+            )
+            labeled = Labeled(
+                ids=known,
+                n_classes=n_classes,
+                features=take_rows(features, known),
+                targets=targets[known],
+                multi_label=multi,
+                proba=None if proba is None else proba[known],
+            )
+            ranking = asked.strategy.select(pool, labeled, max(batch, jointly), rng, **asked.params)
+            served = serve(
+                ranking,
+                batch,
+                jointly=asked.strategy.spec.batch_aware,
+                mode=mode,
+                beta=beta,
+                share=share,
+                seed=exploration_seed,
+                rng=rng,
+                held=held,
+            )
+            steps.append(Step(served.ids.tolist(), served.explore.tolist(), rng.bit_generator.state))
+        step = steps[number]
+        rng.bit_generator.state = step.rng
+        known = np.concatenate([known, np.asarray(step.ids, dtype=np.int64)])
+        explored += step.explore
         if multi or len(np.unique(targets[known])) > 1:
             queries = [features, test_features]
             drawn = random_share(exploration_seed, known, known[np.array(explored, dtype=bool)])

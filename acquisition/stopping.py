@@ -23,7 +23,7 @@ FLOOR = 1e-4  # an error of zero has no logarithm
 class ForecastError(AcquisitionError, ValueError):
     """Too few points, or a curve that follows no power law."""
 
-    code = "no-forecast"
+    code = "no_forecast"
 
 
 @dataclass(frozen=True)

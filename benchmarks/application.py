@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,10 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """As Ctrl+C does: blocks end, and with them what they started. A second signal does not break that off."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 class Application:
-    """Everything `make run` starts, until the block ends; Django in this process talks to its servers."""
+    """Everything `make run` starts, until the block ends, also by SIGTERM; Django in this process talks to its servers."""
 
     def __enter__(self) -> Application:
+        self.before = signal.signal(signal.SIGTERM, _leave)
         self.home = Path(tempfile.mkdtemp(prefix="annotator-bench-"))
         self.port = free_port()
         os.environ |= {
@@ -88,6 +95,7 @@ class Application:
             self.child.kill()
         self.log.close()
         shutil.rmtree(self.home, ignore_errors=True)
+        signal.signal(signal.SIGTERM, self.before)
 
     def get(self, path: str, token: str = "") -> Any:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": "localhost"})

@@ -14,7 +14,7 @@ from acquisition import registry as strategy_registry
 from acquisition.composition import Composition, strategy_of
 from acquisition.errors import AcquisitionError, UnknownStrategyError
 from acquisition.presets import Preset
-from acquisition.registry import Strategy, StrategySpec
+from acquisition.registry import PluginFailure, Strategy, StrategySpec
 from annotator import env
 from annotator.common.errors import Invalid
 from annotator.projects.models import Project
@@ -45,6 +45,11 @@ def strategies(task: str, *, cold: bool) -> tuple[Strategy, ...]:
 def all_strategies(task: str) -> list[StrategySpec]:
     """Specifications for this task, those whose signals do not exist here included."""
     return [strategy.spec for strategy in strategy_registry.available(task=task)]
+
+
+def failed_plug_ins() -> tuple[PluginFailure, ...]:
+    """Strategies of other packages that could not be loaded, and why."""
+    return strategy_registry.plugin_failures()
 
 
 def source_of(key: str) -> str:
@@ -150,7 +155,7 @@ def checked_composition(composition: Composition, *, task: str) -> Composition:
         raise Invalid(str(error), code=error.code) from error
     if missing := strategy.spec.needs - WARM_SIGNALS:
         raise Invalid(
-            f"This needs {', '.join(sorted(missing))}, which projects do not have.", code="missing-signal"
+            f"This needs {', '.join(sorted(missing))}, which projects do not have.", code="missing_signal"
         )
     return composition
 

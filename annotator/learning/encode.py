@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -204,9 +204,10 @@ def _finish(project_id: int, encoding: Encoding) -> None:
         old.delete()
 
 
-def others_wait(job: Job) -> bool:
-    """Whether another job wants the worker."""
-    return Job.objects.filter(queue=job.queue, state=Job.State.QUEUED).exclude(pk=job.pk).exists()
+def others_wait(job: Job, kinds: Collection[str] = ()) -> bool:
+    """Whether another job, of one of these `kinds` or of any, wants the worker."""
+    waiting = Job.objects.filter(queue=job.queue, state=Job.State.QUEUED).exclude(pk=job.pk)
+    return (waiting.filter(kind__in=kinds) if kinds else waiting).exists()
 
 
 def _encode(encoder: Encoder, samples: list[Any]) -> npt.NDArray[Any]:

@@ -31,7 +31,6 @@ from models_zoo.tuning import cross_fit, stratified_folds
 
 PATIENCE = 3  # times that it makes room for rounds before it goes through
 MOST_CLASSES = 50
-RESAMPLES = 1_000
 
 # The order in which the queue's items were labelled, and the chance each had; answers that no queue served come last.
 SERVED = """
@@ -155,8 +154,6 @@ def estimates(gathered: Gathered, *, strength: float, seed: int) -> dict[str, An
                 np.asarray(values)[ordered],
                 chances,
                 gathered.size,
-                rng=np.random.default_rng([seed, 8]),
-                resamples=RESAMPLES,
             )
             row["weighted"] = {name: round(getattr(found, name), 5) for name in ("value", "low", "high")}
             effective = found.effective

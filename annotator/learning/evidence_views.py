@@ -74,12 +74,15 @@ def go_on(request: HttpRequest, project_id: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def whatif_page(request: HttpRequest, project_id: int) -> HttpResponse:
-    """The next fifty under another strategy, as a diff. `?job=` names an earlier preview."""
-    status, form = 200, None
+    """The next fifty under another strategy, as a diff. `?job=` names an earlier preview; `refresh` shows the parameters of
+    another choice and previews nothing."""
+    status, form, draft = 200, None, "refresh" in request.POST
     if request.method == "POST":
         project, can = can_manage(request.user, project_id)
         form = PreviewForm(request.POST, project=project)
-        if form.is_valid():
+        if draft and request.headers.get("HX-Request"):
+            return render(request, "learning/whatif.html#form", {"project": project, "form": form})
+        if not draft and form.is_valid():
             try:
                 job = whatif.start_preview(
                     project=project,
@@ -91,7 +94,7 @@ def whatif_page(request: HttpRequest, project_id: int) -> HttpResponse:
                 form.add_error(None, " ".join(filter(None, [error.message, error.hint])))
             else:
                 return redirect(f"{reverse('learning:whatif', args=[project_id])}?job={job.pk}")
-        status = 422
+        status = 200 if draft else 422
     else:
         project, can = can_inspect(request.user, project_id)
     job_id = key_from(request.GET.get("job", ""))

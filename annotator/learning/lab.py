@@ -63,14 +63,15 @@ def start_backtest(
     return backtest
 
 
-def go_on(backtest: Backtest, *, by: User | None) -> Job:
-    """A job for the runs that are still to do."""
+def go_on(backtest: Backtest, *, by: User | None, half: Mapping[str, Any] | None = None) -> Job:
+    """A job for the runs that are still to do; `half`: the one that is broken off, as `lab_run.Half` keeps it."""
     job = start_job(
         kind=BACKTEST_JOB,
         project_id=backtest.project_id,
         created_by=by,
         queue="gpu",
-        params={"backtest": backtest.pk, "title": f"Backtest {backtest.pk}"},
+        params={"backtest": backtest.pk, "title": f"Backtest {backtest.pk}"}
+        | ({"half": half} if half else {}),
     )
     backtest.job = job
     Backtest.objects.filter(pk=backtest.pk).update(job=job, finished_at=None)

@@ -23,6 +23,7 @@ class LabHead:
         self.multi = multi
         self.tuning: dict[str, Any] | None = None
         self.state: HeadState | None = None
+        self._seed = seed
         self._rng = np.random.default_rng([seed, 1])
         self._known: tuple[npt.NDArray[np.float32], npt.NDArray[Any]] | None = None
 
@@ -66,7 +67,8 @@ class LabHead:
         if self.state is None or self._known is None:
             raise ValueError("there is no fit to make members of")
         rows, targets = self._known
-        seed = int(self._rng.integers(2**32))
+        # By the number of labels: a run that goes on where it was broken off draws as if it never had been.
+        seed = int(np.random.default_rng([self._seed, 2, len(targets)]).integers(2**32))
         if options.member_kind == "dropout":
             made = dropout_ensemble(
                 self.state, rows.mean(axis=0), members=options.members, rate=options.dropout, seed=seed

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotator.accounts.models import User
 from annotator.common.errors import AnnotatorError
 from annotator.common.pagination import key_from, keyset_page
-from annotator.learning import selectors, services
+from annotator.learning import catalogue, selectors, services
 from annotator.learning.forms import SettingsForm
 from annotator.learning.models import ModelVersion, Round
 from annotator.projects.access import can_inspect, can_manage
@@ -50,6 +50,7 @@ def settings_page(request: HttpRequest, project_id: int) -> HttpResponse:
         "active_tab": "learning",
         "form": form,
         "health": selectors.health(project),
+        "failed_plug_ins": catalogue.failed_plug_ins(),
         "outlook": selectors.outlook(proposed) if proposed else "",
     }
     template = (

@@ -64,6 +64,11 @@ class PreviewForm(forms.Form):
                 data["drawn-strategy"] = self._key
             self.fields.update(fields_of("param", drawn, own))
 
+    @property
+    def parameters(self) -> list[forms.BoundField]:
+        """The fields of the parameters, without the choice they belong to."""
+        return [field for field in self.visible_fields() if field.name != "strategy"]
+
     def params(self) -> dict[str, Any]:
         """The parameters as sent; those of one whose fields the form did not show yet as they are in use, or usual."""
         return values_of("param", self._known[self._key][2], self.cleaned_data)

@@ -1,4 +1,5 @@
-"""Quality over the API: figures, settings, disagreements, decisions, gold, checks. For reviewers and those above them."""
+"""Quality over the API: figures, settings, disagreements, decisions, gold, checks. For reviewers and those above them,
+but for what would tell a check from other work: that is for managers."""
 
 from __future__ import annotations
 
@@ -124,6 +125,13 @@ class DecisionIn(serializers.Serializer[Any]):
         allow_null=True,
         default=None,
         help_text="Id of somebody else's decision that this one takes the place of; without it theirs stays (409).",
+    )
+
+
+class UndoQuery(serializers.Serializer[Any]):
+    decision = KeyField(
+        required=False,
+        help_text="Id of the decision that is meant; without it only one's own goes, somebody else's stays (409).",
     )
 
 
@@ -308,14 +316,16 @@ def decisions(request: Request, project_id: int) -> Response:
     )
 
 
-@extend_schema(operation_id="quality_decisions_undo", responses={204: None})
+@extend_schema(operation_id="quality_decisions_undo", parameters=[UndoQuery], responses={204: None})
 @api_view(["DELETE"])
 @needs(DELETE=MANAGE)
 def decision(request: Request, project_id: int, item_id: int) -> Response:
-    """Take a decision back; the answers count again."""
-    project, _ = can_review(current_user(request), project_id)
+    """Take a decision back; the answers count again. 409 where it is somebody else's, or not the one that is named."""
+    user = current_user(request)
+    project, _ = can_review(user, project_id)
     selectors.item_in(project, item_id)
-    services.undo_decision(project_id=project.pk, item_id=item_id)
+    known = queried(UndoQuery, request).get("decision")
+    services.undo_decision(project_id=project.pk, item_id=item_id, by=user, known=known)
     return Response(status=204)
 
 
@@ -369,8 +379,8 @@ def gold_item(request: Request, project_id: int, item_id: int) -> Response:
 @api_view(["GET"])
 @needs(GET=READ)
 def checks(request: Request, project_id: int) -> Response:
-    """Labels that are worth another opinion, most urgent first, and why."""
-    project, _ = can_review(current_user(request), project_id)
+    """Labels that are worth another opinion, most urgent first, and why. For managers only: reviewers label too."""
+    project, _ = can_manage(current_user(request), project_id)
     return listed(
         request,
         selectors.checks(project.pk),

@@ -96,12 +96,18 @@ def decide(
     return decision
 
 
-def undo_decision(*, project_id: int, item_id: int) -> None:
-    """Take a decision back: the answers count again."""
+def undo_decision(*, project_id: int, item_id: int, by: User, known: int | None = None) -> None:
+    """Take a decision back: the answers count again.
+
+    `known` names the decision that is meant; without it, it is one's own. Conflict where another stands.
+    """
     with transaction.atomic():
-        gone, _ = Decision.objects.filter(project_id=project_id, item_id=item_id).delete()
-        if not gone:
+        decision = Decision.objects.select_for_update().filter(project_id=project_id, item_id=item_id).first()
+        if decision is None:
             raise NotFound("There is no decision on this item.", code="no_decision")
+        if decision.pk != known and (known is not None or decision.decided_by_id != by.pk):
+            raise _already_decided(decision, "Another decision than the one you mean stands.")
+        decision.delete()
         send_event(project_id, "quality")
 
 
@@ -242,12 +248,14 @@ def renew_reports() -> int:
     return started
 
 
-def _already_decided(known: Decision | None) -> Conflict:
+def _already_decided(
+    known: Decision | None, message: str = "Somebody else has decided this already."
+) -> Conflict:
     """Somebody was faster; `decision` is what to name in order to change theirs."""
     return Conflict(
-        "Somebody else has decided this already.",
+        message,
         code="already_decided",
-        hint="Look at their decision before you change it.",
+        hint="Look at the decision that stands before you change it.",
         decision=None if known is None else {"id": known.pk, "classes": known.classes, "note": known.note},
     )
 

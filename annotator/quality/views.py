@@ -78,6 +78,7 @@ def adjudicate(request: HttpRequest, project_id: int) -> HttpResponse:
     classes = project.schema.active_classes()
     config = {
         "api": reverse("api:quality", args=[project.pk]),
+        "predictions": reverse("api:predictions", args=[project.pk]),
         "canvas": modality(project.modality).canvas,
         "canGold": can.manage,
         "schema": {

@@ -1,10 +1,13 @@
 import importlib.metadata
 import logging
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from acquisition import registry
+from acquisition import children, registry
 from acquisition.check import example
 from acquisition.errors import (
     MissingSignalError,
@@ -14,6 +17,7 @@ from acquisition.errors import (
     UnknownStrategyError,
     UnsupportedTaskError,
 )
+from acquisition.isolate import run_isolated
 from acquisition.pool import Labeled, Pool
 from acquisition.ranking import rank_by_utility
 from acquisition.registry import StrategySpec, strategy
@@ -163,3 +167,103 @@ def test_a_strategy_that_returns_something_else_is_named():
         broken = strategy(spec)(lambda pool, labeled, n, rng, result=result: result)
         with pytest.raises(StrategyError, match="'broken' returned"):
             broken.select(pool, labeled, 5, np.random.default_rng(0))
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs packages of one module as pip would leave them: name -> source."""
+
+    def install(**modules):
+        for name, text in modules.items():
+            info = tmp_path / f"{name}-1.0.dist-info"
+            info.mkdir()
+            (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            (info / "entry_points.txt").write_text(f"[annotator.strategies]\n{name} = {name}:chosen\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        registry.reload()
+
+    yield install
+    monkeypatch.undo()
+    registry.reload()
+
+
+WORKING = """
+from acquisition.ranking import rank_by_utility
+from acquisition.registry import StrategySpec, strategy
+
+@strategy(StrategySpec(key="newest", title="Newest", advice="Use it in tests."))
+def chosen(pool, labeled, n, rng):
+    return rank_by_utility(pool, pool.ids.astype(float), n, rng)
+"""
+HANGS = """
+import pathlib, subprocess, sys, threading
+here = pathlib.Path(__file__).parent
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+(here / "started").write_text(str(child.pid))
+threading.Event().wait()
+"""
+
+
+def test_an_import_that_hangs_or_ends_its_process_is_told_and_not_made_here(
+    installed, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(children.never_back, "__kwdefaults__", {"seconds": 5.0})
+    installed(hangs_at_once=HANGS, leaves_at_once="import os\nos._exit(3)\n")
+    with caplog.at_level(logging.CRITICAL, logger="acquisition.registry"):
+        assert "margin" in keys(registry.available())
+    failures = {failure.name: failure.error for failure in registry.plugin_failures()}
+    assert failures == {
+        "hangs_at_once": "Importing hangs_at_once took longer than 5 s, so it is left out.",
+        "leaves_at_once": "Importing leaves_at_once ended the process: it exited with status 3.",
+    }
+    assert "hangs_at_once" not in sys.modules
+    assert ended(int((tmp_path / "started").read_text())), "what it had started is gone with it"
+
+
+def ended(pid):
+    """Gone, or only not collected yet."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_whoever_runs_one_strategy_imports_no_other_package(installed, tmp_path, monkeypatch, caplog):
+    told = "Importing hangs_at_once took too long."
+    monkeypatch.setattr(
+        children, "never_back", lambda modules: {"hangs_at_once": told} if list(modules) else {}
+    )
+    installed(hangs_at_once=HANGS, works_well=WORKING)
+    with caplog.at_level(logging.CRITICAL, logger="acquisition.registry"):
+        assert [failure.error for failure in registry.plugin_failures()] == [told]
+    pool, labeled = example()
+    folder = tmp_path / "work"
+    folder.mkdir()
+    ranking = run_isolated(
+        registry.get("newest"), pool, labeled, 3, np.random.default_rng(0), {}, folder=folder, seconds=60.0
+    )
+    assert ranking.order.tolist() == sorted(pool.ids.tolist(), reverse=True)[:3]
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_package_that_works_is_imported_first_elsewhere_and_then_here(installed, monkeypatch):
+    asked, real = [], children.never_back
+    monkeypatch.setattr(children, "never_back", lambda modules: real(asked.extend(modules) or asked))
+    installed(works_well=WORKING)
+    assert registry.get("newest").source == "works_well"
+    assert (asked, registry.plugin_failures()) == (["works_well"], ())
+
+
+def test_without_plug_ins_no_process_is_begun(plugins, monkeypatch):
+    monkeypatch.setattr(children, "begin", None)
+    plugins()
+    assert "margin" in keys(registry.available())
+
+
+def test_one_strategy_is_found_alone(installed):
+    installed(works_well=WORKING)
+    assert registry.only("newest", "works_well").source == "works_well"
+    assert registry.only("margin", "").spec.key == "margin"
+    with pytest.raises(UnknownStrategyError):
+        registry.only("newest", "another")

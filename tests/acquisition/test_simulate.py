@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -6,7 +9,7 @@ from acquisition import presets
 from acquisition.curves import area_under_curve
 from acquisition.errors import PoolError
 from acquisition.presets import Plan
-from acquisition.simulate import accuracy, follow, plan_of, replay
+from acquisition.simulate import Step, accuracy, follow, plan_of, replay
 
 CLASSES = 4
 
@@ -189,6 +192,34 @@ def test_each_batch_is_told_and_may_end_the_replay(data):
     with pytest.raises(KeyboardInterrupt):
         replay(**data, fit_predict=fit_predict, strategy="random", batches=[10] * 5, seed=0, on_batch=stop)
     assert told == [10, 20]
+
+
+def test_a_replay_that_was_ended_goes_on_to_the_same_end_and_chooses_nothing_twice(data):
+    how = {**data, "fit_predict": fit_predict, "batches": [10] * 5, "seed": 3, "share": 0.2}
+    chosen = []
+
+    def margin(state):
+        chosen.append(state.labels)
+        return follow(plan_of("margin", "random"))(state)
+
+    whole, steps = replay(**how, strategy=margin), []
+    assert chosen == [0, 10, 20, 30, 40]
+    chosen.clear()
+
+    def end(labels):
+        raise KeyboardInterrupt
+
+    for batches in range(1, 4):
+        with pytest.raises(KeyboardInterrupt):
+            replay(**how, strategy=margin, steps=steps, on_batch=lambda n, b=batches: n < 10 * b or end(n))
+        # As it is kept meanwhile.
+        steps = [Step(**json.loads(json.dumps(asdict(step)))) for step in steps]
+        assert len(steps) == batches
+    found = replay(**how, strategy=margin, steps=steps)
+    assert chosen == [0, 10, 20, 30, 40]
+    assert found.ids.tolist() == whole.ids.tolist()
+    assert found.explore.tolist() == whole.explore.tolist()
+    assert found.score.tolist() == whole.score.tolist()
 
 
 def test_signals_are_asked_for_once_there_is_a_model(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import textwrap
@@ -83,6 +84,38 @@ def test_no_template_or_view_opts_out_of_protection() -> None:
         if ast.unparse(node.func).split(".")[-1] in UNSAFE
     }
     assert {place: line for place, line in lines.items() if "# noqa: S308 - " not in line} == {}
+
+
+def codes() -> Iterator[tuple[str, str]]:
+    """Codes of errors with their places: of the classes, and those that whoever raises one gives."""
+    for place, node in nodes(ast.ClassDef):
+        assert isinstance(node, ast.ClassDef)
+        for line in node.body:
+            if not isinstance(line, ast.Assign | ast.AnnAssign) or line.value is None:
+                continue
+            targets = line.targets[0] if isinstance(line, ast.Assign) else line.target
+            for name, value in zip(
+                targets.elts if isinstance(targets, ast.Tuple) else [targets],
+                line.value.elts if isinstance(line.value, ast.Tuple) else [line.value],
+                strict=False,
+            ):
+                if ast.unparse(name) == "code" and isinstance(value, ast.Constant):
+                    yield f"{place} {node.name}", str(value.value)
+    for place, node in nodes(ast.Call):
+        assert isinstance(node, ast.Call)
+        for keyword in node.keywords:
+            for value in ast.walk(keyword.value) if keyword.arg == "code" else ():
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield place, value.value
+
+
+def test_codes_of_errors_have_one_spelling() -> None:
+    """Programs compare them: small letters and underscores."""
+    found = list(codes())
+    assert {"forbidden", "missing_signal", "not_enough_data", "already_decided"} <= {
+        code for _, code in found
+    }
+    assert [each for each in found if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", each[1])] == []
 
 
 def test_nothing_is_read_from_pickles() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -97,6 +99,24 @@ def test_names_show_when_asked_for_and_gold_is_a_manager_s(people):
     manager.press("Shift+G", "1", "Enter")
     expect(manager.text).to_have_text(items[2].text)
     assert GoldItem.objects.get().item_id == items[1].pk
+
+
+def test_answers_stand_beside_their_classes_and_the_model_is_asked_on_purpose(people):
+    project, items = disputed()
+    reviewer = people(join(project, Role.REVIEWER))
+    page = reviewer.open("quality:adjudicate", project.pk)
+    expect(reviewer.text).to_have_text(items[1].text)
+    marks = page.locator(".choice__mark")
+    assert marks.all_text_contents()[:2] == ["1 ×", "1 ×"]
+    reviewer.press("Shift+N")
+    expect(marks.first).to_have_text(re.compile("1 × .+"))
+    expect(page.locator("#model-says")).to_be_hidden()
+    reviewer.expected.append("409")
+    page.get_by_text("What the model says").click()
+    expect(page.locator("#model-says")).to_contain_text("no model")
+    reviewer.press("Period")
+    expect(reviewer.text).to_have_text(items[2].text)
+    expect(page.locator("#model-says")).to_be_hidden()
 
 
 def test_the_quality_page_is_where_it_should_be(people):

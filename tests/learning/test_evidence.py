@@ -367,8 +367,11 @@ def test_labels_weigh_by_the_chance_with_which_they_were_served() -> None:
     assert told["logged"] == 4
     dogs = next(row for row in told["rows"] if row["name"] == "dog")
     assert dogs["naive"] == 0.25
-    # v3 = 1 + (8-4)/(8-3) (1/((8-2) .1) - 1)
-    assert dogs["weighted"]["value"] == pytest.approx((1 + 4 / 5 * (1 / 0.6 - 1)) / 4, abs=1e-4)
+    # The k-th draw of m from n: v = 1 + (n-m)/(n-k) (1/((n-k+1) q) - 1); the dog's share of their sum.
+    drawn = [(1, 0.9), (2, 0.9), (3, 0.1), (4, 0.9)]
+    weights = [1 + (8 - 4) / (8 - k) * (1 / ((8 - k + 1) * q) - 1) for k, q in drawn]
+    assert dogs["weighted"]["value"] == pytest.approx(weights[2] / sum(weights), abs=1e-4)
+    assert dogs["weighted"]["low"] < dogs["weighted"]["value"] < dogs["weighted"]["high"] < 1
 
 
 # When to stop

@@ -185,11 +185,11 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException)
     """The run after so many ends with this error; returns what was begun."""
     whole, begun = lab_run.Bench.play, []
 
-    def fatal(self: Any, name: str, seed: int, on_batch: Any) -> Any:
-        begun.append((name, seed))
+    def fatal(self: Any, half: Any, *more: Any) -> Any:
+        begun.append((half.name, half.seed))
         if len(begun) == after + 1:
             raise error
-        return whole(self, name, seed, on_batch)
+        return whole(self, half, *more)
 
     monkeypatch.setattr(lab_run.Bench, "play", fatal)
     return begun
@@ -230,12 +230,12 @@ def test_it_can_be_cancelled_and_resumed(monkeypatch: pytest.MonkeyPatch) -> Non
     job = backtest.job
     whole, asked = lab_run.Bench.play, []
 
-    def cancel_in_the_third(self: Any, name: str, seed: int, on_batch: Any) -> Any:
-        asked.append(name)
+    def cancel_in_the_third(self: Any, half: Any, *more: Any) -> Any:
+        asked.append(half.name)
         if len(asked) == 3:
             lab.cancel_backtest(backtest=lab.backtest_of(project.pk, backtest.pk))
             monkeypatch.setattr("annotator.jobs.services.PROGRESS_EVERY", 0.0)
-        return whole(self, name, seed, on_batch)
+        return whole(self, half, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(lab_run.Bench, "play", cancel_in_the_third)
@@ -420,7 +420,7 @@ def test_what_is_left_is_told_by_each_strategys_own_time() -> None:
     ("values", "code"),
     [
         ({"strategies": ["nonsense"]}, "unfit_strategy"),
-        ({"strategies": [{"key": "margin", "params": {"x": 1}}]}, "invalid-parameter"),
+        ({"strategies": [{"key": "margin", "params": {"x": 1}}]}, "invalid_parameter"),
         ({"strategies": ["margin", "margin"]}, "same_name"),
         ({"strategies": ["random"]}, "unfit_strategies"),
         ({"seeds": 4}, "unfit_seeds"),

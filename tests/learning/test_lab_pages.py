@@ -240,9 +240,9 @@ def test_a_replay_makes_the_signals_of_every_strategy_that_is_offered(tmp_path: 
         backtest = lab.start_backtest(
             project=project, by=None, values=QUICK | {"strategies": part, "budget": 20}
         )
-        bench = lab_run._prepare(backtest, tmp_path, lambda: False)
+        bench = lab_run._prepare(backtest, tmp_path)
         for name in part:
-            done, _ = bench.play(name, 0, lambda labels: None)
+            done, _ = bench.play(lab_run.Half(name=name, seed=0), lambda labels: None, lambda: False)
             assert done.labels.tolist() == [10, 20], name
 
 

@@ -60,7 +60,7 @@ def test_a_manager_reads_and_changes_the_settings(project: Project) -> None:
     [
         ({"strategy": "nonsense"}, 422, "unfit_strategy"),
         ({"cold_strategy": "margin"}, 422, "unfit_strategy"),
-        ({"strategy_params": {"temprature": 1}}, 422, "invalid-parameter"),
+        ({"strategy_params": {"temprature": 1}}, 422, "invalid_parameter"),
         ({"encoder": "torchvision"}, 422, "unknown_encoder"),
         ({"encoder_params": {"dim": -5}}, 422, "invalid_parameters"),
         ({"exploration_share": 1.5}, 400, "invalid"),

@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from acquisition.registry import PluginFailure
+from annotator.learning import catalogue
 from annotator.learning.models import LearningSettings, Round
 from annotator.projects.models import Project, Role
 from tests.factories import join
@@ -47,6 +49,19 @@ def stored(project: Project) -> LearningSettings:
 def patch(client: Client, project: Project, **values: Any) -> Any:
     url = f"/api/v1/projects/{project.pk}/learning/"
     return client.patch(url, values, content_type="application/json")
+
+
+def test_plug_ins_that_were_left_out_are_named_with_the_reason(
+    client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = PluginFailure(
+        "oldest", "some-package", "Importing oldest took longer than 30 s, so it is left out."
+    )
+    assert "is left out" not in client.get(url_of(project)).content.decode()
+    monkeypatch.setattr(catalogue, "failed_plug_ins", lambda: (failed,))
+    page = client.get(url_of(project)).content.decode()
+    assert "The strategy oldest of some-package is left out" in page
+    assert failed.error in page
 
 
 def test_a_preset_shows_its_advice_its_parameters_and_what_it_means(client: Client, project: Project) -> None:
@@ -147,12 +162,12 @@ def test_presets_and_options_are_listed_with_what_they_mean_here(client: Client,
 @pytest.mark.parametrize(
     ("values", "status", "code"),
     [
-        ({"preset": "magic"}, 422, "unknown-strategy"),
-        ({"preset_params": {"speed": 1}}, 422, "invalid-parameter"),
+        ({"preset": "magic"}, 422, "unknown_strategy"),
+        ({"preset_params": {"speed": 1}}, 422, "invalid_parameter"),
         ({"preset_params": 3}, 400, "invalid"),
         ({"composition": []}, 400, "invalid"),
-        ({"composition": {"terms": [3]}}, 422, "invalid-parameter"),
-        ({"composition": {"options": {"cost_exponent": 99}}}, 422, "invalid-parameter"),
+        ({"composition": {"terms": [3]}}, 422, "invalid_parameter"),
+        ({"composition": {"options": {"cost_exponent": 99}}}, 422, "invalid_parameter"),
         ({"item_filter": "a=b=c"}, 422, "invalid_filter"),
         ({"cold_labels": -1}, 400, "invalid"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from acquisition import registry
 from annotator.common.errors import Conflict, Invalid
 from annotator.jobs.models import Job
 from annotator.jobs.services import cancel_job, run_job
@@ -157,6 +158,26 @@ def test_parameters_that_the_form_did_not_show_are_the_usual_ones(project: Proje
     shown = PreviewForm({"strategy": "core_set", "drawn-strategy": "core_set"}, project=project)
     assert shown.is_valid()
     assert shown.params()["normalise"] is False
+
+
+def test_choosing_a_strategy_shows_its_parameters_and_previews_nothing(project: Project) -> None:
+    client, url = client_of(project), reverse("learning:whatif", args=[project.pk])
+    page = client.get(url).content.decode()
+    assert 'name="param-reduction"' not in page, "which the strategy in use has for three classes and more"
+    assert f'hx-post="{url}" hx-trigger="change"' in page
+    chosen = {"strategy": "core_set", "drawn-strategy": "margin", "param-nonsense": "x", "refresh": "1"}
+    form = client.post(url, chosen, headers={"HX-Request": "true"})
+    text = form.content.decode()
+    assert (form.status_code, text.strip().startswith("<form")) == (200, True)
+    assert 'name="param-normalise"' in text
+    assert 'name="drawn-strategy" value="core_set"' in text
+    assert registry.get("core_set").spec.advice in text
+    assert "field--error" not in text
+    whole = client.post(url, chosen)
+    assert whole.status_code == 200
+    assert 'name="param-normalise"' in whole.content.decode(), "without scripts too"
+    assert not Job.objects.filter(kind=whatif.WHATIF_JOB).exists()
+    assert client_of(project, Role.VIEWER).post(url, chosen).status_code == 403
 
 
 def test_programs_preview_too(project: Project) -> None:

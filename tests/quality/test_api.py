@@ -85,6 +85,33 @@ def test_somebody_else_s_decision_is_told_and_stays_unless_it_is_named() -> None
     assert (changed.status_code, Decision.objects.get().classes) == (201, ["dog"])
 
 
+def test_somebody_else_s_decision_is_taken_back_only_by_its_name() -> None:
+    project, items = disputed()
+    first, second = (Program(project, join(project, Role.REVIEWER)) for _ in range(2))
+    made = first("post", "quality/decisions/", {"item": items[0].pk, "classes": ["cat"]}).json()
+    path = f"quality/decisions/{items[0].pk}/"
+    refused = second("delete", path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_decided")
+    assert refused.json()["decision"] == {"id": made["id"], "classes": ["cat"], "note": ""}
+    for program in (first, second):
+        assert program("delete", f"{path}?decision={made['id'] + 1}").status_code == 409
+    assert Decision.objects.get().pk == made["id"]
+    assert second("delete", f"{path}?decision={made['id']}").status_code == 204
+    assert not Decision.objects.exists()
+
+
+def test_a_decision_that_was_changed_meanwhile_is_not_taken_back_by_who_made_the_first() -> None:
+    project, items = disputed()
+    first, second = (Program(project, join(project, Role.REVIEWER)) for _ in range(2))
+    body = {"item": items[0].pk, "classes": ["cat"]}
+    made = first("post", "quality/decisions/", body).json()
+    second("post", "quality/decisions/", body | {"classes": ["dog"], "replaces": made["id"]})
+    for query in ("", f"?decision={made['id']}"):
+        refused = first("delete", f"quality/decisions/{items[0].pk}/{query}")
+        assert (refused.status_code, refused.json()["decision"]["classes"]) == (409, ["dog"])
+    assert Decision.objects.get().classes == ["dog"]
+
+
 def test_putting_one_off_brings_the_next() -> None:
     project, _ = disputed()
     program = Program(project)
@@ -143,14 +170,17 @@ def test_gold_is_named_by_id_or_by_external_id() -> None:
     assert program("post", "quality/gold/", {"item": items[0].pk, "classes": ["cow"]}).status_code == 422
 
 
-def test_checks_say_why_to_those_who_review() -> None:
+def test_checks_say_why_to_managers_and_nothing_to_those_who_may_be_asked() -> None:
     project = make_project()
     items = make_items(project, 2)
     replace_checks(
         project_id=project.pk, entries=[(items[1].row, "suspect", 0.1), (items[0].row, "drift", 0.2)]
     )
-    rows = Program(project, join(project, Role.REVIEWER))("get", "quality/checks/").json()["results"]
+    rows = Program(project, join(project, Role.MANAGER))("get", "quality/checks/").json()["results"]
     assert [(row["item"], row["kind"]) for row in rows] == [(items[1].pk, "suspect"), (items[0].pk, "drift")]
+    for role in (Role.REVIEWER, Role.ANNOTATOR, Role.VIEWER):
+        answer = Program(project, join(project, role))("get", "quality/checks/")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_a_disagreement_of_another_project_is_none_here() -> None:

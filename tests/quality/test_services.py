@@ -37,10 +37,10 @@ def test_a_decision_is_the_label_until_it_is_taken_back() -> None:
     )
     assert consensus(project).targets.tolist() == [0]
     assert Decision.objects.get().note == "look again"
-    services.undo_decision(project_id=project.pk, item_id=item.pk)
+    services.undo_decision(project_id=project.pk, item_id=item.pk, by=project.created_by)
     assert len(consensus(project)) == 0
     with pytest.raises(NotFound):
-        services.undo_decision(project_id=project.pk, item_id=item.pk)
+        services.undo_decision(project_id=project.pk, item_id=item.pk, by=project.created_by)
 
 
 @pytest.mark.parametrize("classes", [["cow"], [], ["cat", "dog"]])

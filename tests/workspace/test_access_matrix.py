@@ -118,7 +118,7 @@ TABLE: dict[str, dict[str, frozenset[Role]]] = {
     "api:quality_decision": {"DELETE": REVIEWERS},
     "api:quality_gold": {"GET": MANAGERS, "POST": MANAGERS},
     "api:quality_gold_item": {"DELETE": MANAGERS},
-    "api:quality_checks": {"GET": REVIEWERS},
+    "api:quality_checks": {"GET": MANAGERS},
     "hooks:webhooks": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:webhook": {"GET": MANAGERS, "POST": MANAGERS},
     "hooks:rotate": {"POST": MANAGERS},

@@ -5,7 +5,7 @@ import { request } from "../store/api.js";
 import { mount as mountChoices } from "../tools/classification.js";
 import { showCheatSheet } from "../ui/cheat-sheet.js";
 import { toast } from "../ui/toasts.js";
-import { agreementWords, gather, wordsOf } from "../workspace/votes.js";
+import { agreementWords, gather, marksOf, modelWords, wordsOf } from "../workspace/votes.js";
 
 const root = document.getElementById("adjudicate");
 const config = JSON.parse(root.dataset.config);
@@ -30,6 +30,7 @@ function wire() {
   at("undo").addEventListener("click", undo);
   at("names").addEventListener("click", toggleNames);
   at("help").addEventListener("click", help);
+  at("model").addEventListener("toggle", () => at("model").open && void alone(askModel));
   at("gold-field").hidden = !config.canGold;
   const own = { gold: ["Shift+KeyG"], names: ["Shift+KeyN"] };
   const titles = { submit: "Decide", skip: "Later", undo: "Undo the last decision", help: "Show the keys", gold: "Use as gold", names: "Show who answered" };
@@ -99,6 +100,8 @@ async function show(document_, chosen = []) {
     onChange: enable,
   });
   at("gold").checked = false;
+  at("model").hidden = at("model").open = false;
+  at("model-says").textContent = "";
   at("stage").setAttribute("aria-busy", "false");
   showVotes(shown);
   enable();
@@ -108,7 +111,22 @@ function showVotes({ answers, ...facts }) {
   const rows = gather(answers).map(({ classes, names, count }) =>
     el("div", { class: "votes__row" }, el("strong", { text: `${count} ×` }), el("span", { dir: "auto", text: wordsOf(classes, config.schema.names) }), named && el("span", { class: "votes__names", text: names.join(", ") })),
   );
+  panel.mark(marksOf(answers, { named }));
   at("votes").replaceChildren(...rows, el("p", { class: "votes__agreement", text: agreementWords(facts) }));
+}
+
+/** Only who asks is told, so that nobody is led. */
+async function askModel() {
+  if (!shown) return;
+  const { item } = shown;
+  let words;
+  try {
+    words = modelWords(await request(`${config.predictions}?after=${item.row - 1}&limit=1`), item.id, config.schema.names);
+  } catch (error) {
+    if (error.code !== "no_model") throw error;
+    words = error.message;
+  }
+  if (shown?.item === item) at("model-says").textContent = words;
 }
 
 function enable() {
@@ -154,8 +172,8 @@ function undo() {
       decided.pop();
       throw new Error("Somebody else has changed this decision since; it stays.");
     }
+    await request(api(`decisions/${last.item}/?decision=${last.decision}`), { method: "DELETE" });
     if (last.gold) await request(api(`gold/${last.item}/`), { method: "DELETE" });
-    await request(api(`decisions/${last.item}/`), { method: "DELETE" });
     decided.pop();
     await show(before, before.decision?.classes ?? []);
   });
@@ -165,6 +183,7 @@ function showMessage(message, hint) {
   canvas?.destroy();
   panel?.destroy();
   canvas = panel = shown = null;
+  at("model").hidden = true;
   at("votes").replaceChildren();
   at("stage").setAttribute("aria-busy", "false");
   const again = el("button", { class: "button", type: "button", text: "Look again", on: { click: advance } });

@@ -9,24 +9,25 @@ function row(entry, { name, multiple, readonly, probability, onChange }) {
   const input = el("input", { type: multiple ? "checkbox" : "radio", name, value: entry.key, disabled: readonly, on: { change: () => onChange(entry.key) } });
   const percent = probability === undefined ? null : el("span", { class: "choice__percent", text: `${Math.round(probability * 100)} %`, title: "Suggested by the model" });
   percent?.prepend(el("span", { class: "visually-hidden", text: "suggested, " }));
+  const mark = el("span", { class: "choice__mark", dir: "auto" });
   const node = el(
     "label",
     { class: `choice${percent ? " choice--suggested" : ""}`, title: entry.description || false },
     input,
     el("span", { class: "choice__color", "aria-hidden": "true" }),
     el("span", { class: "choice__name", dir: "auto", text: entry.name }),
-    percent ?? el("span"),
+    percent ?? mark,
     entry.hotkey && !readonly ? el("kbd", { text: entry.hotkey.toUpperCase(), "aria-hidden": "true" }) : el("span"),
   );
   if (entry.hotkey && !readonly) input.setAttribute("aria-keyshortcuts", entry.hotkey);
   if (/^#[0-9a-f]{6}$/i.test(entry.color ?? "")) node.style.setProperty("--class-color", entry.color);
-  return { node, input };
+  return { node, input, mark };
 }
 
 /**
  * schema: {classes: [{key, name, color, hotkey?, description?, outlier?, retired?}], multiple}; item: {regions?, suggestion?}.
  * `onChange(regions, chosen)` on every choice, `onPick(key)` when a single choice is made by key or click (to submit at once).
- * Returns {destroy, regions, chosen, set, clear, focus}.
+ * Returns {destroy, regions, chosen, set, clear, mark, focus}.
  */
 export function mount(root, { item = {}, schema, keyboard = null, readonly = false, onChange = () => {}, onPick = () => {} }) {
   const multiple = Boolean(schema.multiple);
@@ -128,6 +129,10 @@ export function mount(root, { item = {}, schema, keyboard = null, readonly = fal
     clear() {
       chosen = [];
       show();
+    },
+    /** Words beside classes, by key; the others lose theirs. */
+    mark(words) {
+      for (const [key, { mark }] of rows) mark.textContent = words.get(key) ?? "";
     },
     focus: () => (rows.get(chosen[0]) ?? rows.values().next().value)?.input.focus(),
     destroy() {

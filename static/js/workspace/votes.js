@@ -13,6 +13,21 @@ export function gather(answers) {
   return [...rows.values()].sort((a, b) => b.count - a.count || a.classes.join().localeCompare(b.classes.join()));
 }
 
+/** How many answers name a class, with their names where these are shown: Map of key to words. */
+export function marksOf(answers, { named = false } = {}) {
+  const names = new Map();
+  for (const { classes, name } of answers) for (const key of new Set(classes)) names.set(key, [...(names.get(key) ?? []), name]);
+  return new Map([...names].map(([key, who]) => [key, named ? `${who.length} × ${who.join(", ")}` : `${who.length} ×`]));
+}
+
+/** What the model says of an item, likeliest class first; `page` is that of its prediction, or of another item's. */
+export function modelWords(page, item, names) {
+  const found = page.results.find((each) => each.item === item);
+  if (!found?.classes) return "The model has not scored this item.";
+  const likely = Object.entries(found.classes).sort(([, a], [, b]) => b - a).slice(0, 3);
+  return likely.map(([key, share]) => `${names[key] ?? key} ${Math.round(share * 100)} %`).join(", ");
+}
+
 /** What an answer says, in words. */
 export const wordsOf = (classes, names) => (classes.length ? classes.map((key) => names[key] ?? key).join(", ") : "nothing applies");
 
