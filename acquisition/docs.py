@@ -32,7 +32,8 @@ _OUTRO = """\
 One file: a function `(pool, labeled, n, rng, **params) -> Ranking` under `@strategy(StrategySpec(...))`, in
 `acquisition/strategies/`, or in a package of your own that names it in the entry point group `annotator.strategies`.
 `python -m acquisition.check package.module:name` runs the contract kit on it. A plug-in that fails to load is
-reported and left out.
+named with the reason on **Settings, Learning** and left out. Each process that finds plug-ins imports them in processes of
+their own first: what takes longer than 30 seconds there, or ends its process, is never imported into ours.
 """
 
 
